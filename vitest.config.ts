@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+// node-datachannel aborts the process when it is loaded in a worker thread: child processes only.
+export default defineConfig({
+  test: {
+    pool: "forks",
+    include: ["{core,reducers,effects,service,fuzz}/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
