@@ -19,6 +19,9 @@ export type ParsedAddress =
   | { readonly tag: "address"; readonly address: DialAddress }
   | { readonly tag: "malformed"; readonly detail: string };
 
+/** The library takes any text for a name; a URL or a log line made of it must not be able to mean anything else. */
+const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+
 const EXPECTED = "expected /ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT/http|https/p2p/PEER-ID";
 
 /** Parses a dial address of a user or a peer. The detail says what is wrong and what is expected. */
@@ -38,6 +41,8 @@ export function parseMultiaddr(text: string): ParsedAddress {
   if (schemeName !== "http" && schemeName !== "https") return malformed(EXPECTED);
   const port = Number(tcp.value);
   if (!(port >= 1 && port <= 65_535)) return malformed("has port 0");
+  if (hostKind.startsWith("dns") && !HOST_NAME.test(host?.value ?? ""))
+    return malformed("has no valid host name");
   const peerId = parsePeerId(p2p.value ?? "");
   if (peerId === undefined) return malformed("does not end in the peer id of an ed25519 key (12D3KooW...)");
   return { tag: "address", address: { scheme: schemeName, hostKind, host: host?.value ?? "", port, peerId } };

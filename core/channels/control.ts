@@ -1,5 +1,5 @@
 import { hex, type Infer, refined, string, u8, u16, u32, union } from "../codec/schema.ts";
-import { USER_AGENT_BYTES_MAX } from "../limits.ts";
+import { RATE_BURST, USER_AGENT_BYTES_MAX } from "../limits.ts";
 import { REASONS, type Reason } from "../reasons.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -39,3 +39,10 @@ export interface Budget {
   readonly tokens: number;
   readonly atMs: number;
 }
+
+export const freshControl = (timeMs: number): ControlState => ({
+  nextPing: 0,
+  awaitingPong: null,
+  heardMs: timeMs,
+  pingBudget: { tokens: RATE_BURST, atMs: timeMs },
+});

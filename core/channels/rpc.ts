@@ -99,3 +99,11 @@ export interface OurRequest {
   /** A request that timed out keeps its slot until its response arrives, which is then ignored. */
   readonly abandoned: boolean;
 }
+
+export const freshRpc = (): RpcChannel => ({
+  nextId: 0,
+  ours: [],
+  theirNextId: 0,
+  theirs: [],
+  blockedSinceMs: null,
+});

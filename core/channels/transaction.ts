@@ -1,6 +1,6 @@
 import { hex, type Infer, option, refined, struct, u8, u32, u64, union, vec } from "../codec/schema.ts";
 import type { Hash } from "../ids.ts";
-import { INFOS_MAX } from "../limits.ts";
+import { INFOS_MAX, RATE_BURST } from "../limits.ts";
 import { prioritySchema } from "../priority.ts";
 import type { Budget } from "./control.ts";
 
@@ -58,3 +58,16 @@ export type OurPermit =
 export type TheirPermit =
   | { readonly tag: "none" }
   | { readonly tag: "open"; readonly limit: number; readonly window: PermitWindow };
+
+export const freshTransaction = (timeMs: number): TransactionChannel => ({
+  ours: { tag: "idle" },
+  theirs: { tag: "none" },
+  nextSeq: 0,
+  theirSeq: -1,
+  cursor: 0,
+  refloorBudget: { tokens: RATE_BURST, atMs: timeMs },
+});
+
+/** What the peer announced and is not settled yet: its next permit depends on it. */
+export const unsettledOf = (channel: TransactionChannel | null): readonly Hash[] =>
+  channel?.ours.tag === "processing" ? channel.ours.unsettled : [];

@@ -70,6 +70,7 @@ export class Writer {
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
+  /** Call it before `#bytes` or `#view` is read: both may be replaced. */
   #extend(length: number): number {
     const start = this.#length;
     this.#length += length;
@@ -84,22 +85,26 @@ export class Writer {
 
   u8(value: number): void {
     assertUint(value, 0xff);
-    this.#view.setUint8(this.#extend(1), value);
+    const start = this.#extend(1);
+    this.#view.setUint8(start, value);
   }
 
   u16(value: number): void {
     assertUint(value, 0xffff);
-    this.#view.setUint16(this.#extend(2), value, true);
+    const start = this.#extend(2);
+    this.#view.setUint16(start, value, true);
   }
 
   u32(value: number): void {
     assertUint(value, 0xffff_ffff);
-    this.#view.setUint32(this.#extend(4), value, true);
+    const start = this.#extend(4);
+    this.#view.setUint32(start, value, true);
   }
 
   u64(value: bigint): void {
     assert(value >= 0n && value < 1n << 64n, "a u64 lies within 0 and 2^64 - 1");
-    this.#view.setBigUint64(this.#extend(8), value, true);
+    const start = this.#extend(8);
+    this.#view.setBigUint64(start, value, true);
   }
 
   bytes(value: Uint8Array): void {

@@ -1,0 +1,428 @@
+import type { SignalAction, SignalingEvent } from "../core/actions.ts";
+import { addressGroup, isLocalAddress, isLoopback } from "../core/address.ts";
+import type { Hex } from "../core/bytes.ts";
+import type { Budget } from "../core/channels/control.ts";
+import { decode, encode } from "../core/codec/codec.ts";
+import { hexToPeerId, isPublicKey, peerPublicKey } from "../core/identity.ts";
+import type { PeerId } from "../core/ids.ts";
+import {
+  ADMISSION_BUCKETS_MAX,
+  CANDIDATES_HOLD_MS,
+  DUPLICATE_PROBE_MS,
+  ENVELOPE_BYTES_MAX,
+  OUTGOING_RESERVE,
+  REPLAY_MEMORY_MS,
+  RETRY_AFTER_MAX_S,
+  RETRY_AFTER_MIN_S,
+  SDP_BYTES_MAX,
+} from "../core/limits.ts";
+import { REJECTIONS, type Rejection } from "../core/reasons.ts";
+import { checkSdp } from "../core/sdp.ts";
+import {
+  type Offer,
+  offerHash,
+  offerSchema,
+  REPLY_TAGS,
+  SIGNAL_VERSION,
+  sessionOf,
+  signalDigest,
+  unsignedAnswerSchema,
+  unsignedRejectedSchema,
+} from "../core/signals.ts";
+import type { Attempt, CheckedOffer, State } from "../core/state.ts";
+import { endAttempt, holdSlot, startAttempt } from "./attempts.ts";
+import { refill, spend } from "./buckets.ts";
+import { startPing } from "./channels/control.ts";
+import { isFresh } from "./dialing.ts";
+import { bannedUntil, restsUntil } from "./penalties.ts";
+import type { Context, Rules, StateDraft } from "./rules.ts";
+import { attemptOf, livePeer, updateAttempt, updateLive, wakeAt } from "./state.ts";
+
+/** The listener's side of section 3, cheapest check first (3.2). No connection object before all of them passed. */
+
+type Received = Extract<SignalingEvent, { type: "event/signalReceived" }>;
+
+export const admission: Rules<Extract<SignalAction, { type: `admission/${string}` }> | Received> = {
+  "event/signalReceived": {
+    enabled: () => true,
+    reduce: (draft, { requestId, remoteAddress, envelope }, { effect }) => {
+      const group = addressGroup(remoteAddress);
+      const waitS = takeTokens(draft, remoteAddress, group);
+      if (waitS > 0) {
+        const reply = { tag: "rateLimited", retryAfterS: retryAfter(waitS) } as const;
+        effect({ type: "effect/replySignal", requestId, reply });
+      } else if (draft.stopping || isHalfOpenFull(draft, remoteAddress, group)) {
+        effect({
+          type: "effect/replySignal",
+          requestId,
+          reply: { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S },
+        });
+      } else {
+        const attemptId = startAttempt(draft, {
+          direction: "incoming",
+          phase: { tag: "openingOffer" },
+          peerId: null,
+          target: null,
+          remoteAddress,
+          requestId,
+          nonce: "",
+        });
+        effect({ type: "effect/openEnvelope", attemptId, kind: "offer", envelope });
+      }
+    },
+  },
+
+  "admission/accept": {
+    enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "probing",
+    reduce: (draft, { attemptId }, context) => {
+      const attempt = attemptOf(draft, attemptId);
+      if (attempt.phase.tag !== "probing" || attempt.peerId === null) return;
+      const { offer } = attempt.phase;
+      const allowLocal = draft.config.allowPrivateCandidates || isLocalAddress(attempt.remote?.address ?? "");
+      const checked = checkSdp(offer.sdp, "offer", allowLocal);
+      if (checked.tag === "bad") return;
+      updateAttempt(draft, attemptId, (changed) => {
+        changed.phase = { tag: "answering", candidates: checked.candidates };
+        changed.fingerprint = checked.fingerprint;
+        changed.hasTransport = true;
+      });
+      context.effect({ type: "effect/createAnswer", attemptId, sdp: checked.bare });
+    },
+  },
+
+  "admission/reject": {
+    enabled: (state, { attemptId }) => isUnanswered(state.attempts.get(attemptId)),
+    reduce: (draft, { attemptId, to, rejection, retryAfterMs }, { effect }) => {
+      const attempt = attemptOf(draft, attemptId);
+      updateAttempt(draft, attemptId, (changed) => {
+        changed.phase = { tag: "sealingRejection" };
+      });
+      const unsigned = encode(unsignedRejectedSchema, {
+        version: SIGNAL_VERSION,
+        from: draft.config.publicKey,
+        to,
+        nonce: attempt.nonce,
+        offerHash: attempt.offerHash,
+        issuedAt: BigInt(draft.timeMs),
+        reason: REJECTIONS.indexOf(rejection),
+        retryAfterMs,
+      });
+      const prefix = REPLY_TAGS.rejected;
+      effect({
+        type: "effect/sealSignal",
+        attemptId,
+        label: "pollen/reject/1",
+        unsigned,
+        prefix,
+        recipient: to,
+      });
+    },
+  },
+
+  "admission/endProbe": {
+    enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "probing",
+    reduce: (draft, { attemptId, answered }, { dispatch }) => {
+      const attempt = attemptOf(draft, attemptId);
+      if (attempt.phase.tag !== "probing" || attempt.peerId === null) return;
+      updateLive(draft, attempt.peerId, (live) => {
+        live.probe = null;
+      });
+      const { from } = attempt.phase.offer;
+      if (!answered) dispatch({ type: "admission/accept", attemptId });
+      else
+        dispatch({
+          type: "admission/reject",
+          attemptId,
+          to: from,
+          rejection: "alreadyConnected",
+          retryAfterMs: 0,
+        });
+    },
+  },
+
+  "admission/forgetReplay": {
+    enabled: (state, { key }) => state.admission.replays.has(key),
+    reduce: (draft, { key }) => {
+      draft.admission = { ...draft.admission, replays: draft.admission.replays.delete(key) };
+    },
+  },
+
+  "admission/addCandidates": {
+    enabled: (state, { attemptId }) => {
+      const attempt = state.attempts.get(attemptId);
+      return attempt?.phase.tag === "connecting" && !attempt.connected;
+    },
+    reduce: (draft, { attemptId }, { effect }) => {
+      const { phase } = attemptOf(draft, attemptId);
+      if (phase.tag !== "connecting") return;
+      effect({ type: "effect/addCandidates", attemptId, candidates: phase.candidates });
+    },
+  },
+};
+
+/** Everything of an offer that needs no signature check, in the order of 3.2. */
+export function checkOffer(
+  draft: StateDraft,
+  attempt: Attempt,
+  plaintext: Uint8Array | null,
+  context: Context,
+): void {
+  const decoded = plaintext === null ? undefined : decode(offerSchema, plaintext, ENVELOPE_BYTES_MAX);
+  if (plaintext === null || decoded?.tag !== "decoded" || !isReadable(decoded.value)) {
+    if (attempt.requestId !== null) {
+      context.effect({
+        type: "effect/replySignal",
+        requestId: attempt.requestId,
+        reply: { tag: "undecodable" },
+      });
+    }
+    endAttempt(draft, attempt, context);
+    return;
+  }
+  const offer = decoded.value;
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.nonce = offer.nonce;
+    changed.offerHash = offerHash(plaintext);
+  });
+  const rejection = cheapRejection(draft, offer);
+  if (rejection !== null) {
+    context.dispatch({
+      type: "admission/reject",
+      attemptId: attempt.id,
+      to: offer.from,
+      rejection,
+      retryAfterMs: 0,
+    });
+    return;
+  }
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "verifyingOffer", offer: { from: offer.from, sdp: offer.sdp } };
+    changed.issuedAtMs = Number(offer.issuedAt);
+  });
+  const digest = signalDigest("pollen/offer/1", plaintext);
+  const { from: publicKey, signature } = offer;
+  context.effect({ type: "effect/verifySignature", attemptId: attempt.id, publicKey, digest, signature });
+}
+
+/** The rest of 3.2, with the sender known: the replay cache, bans, the SDP, capacity and duplicates. */
+export function admitOffer(
+  draft: StateDraft,
+  attempt: Attempt,
+  offer: CheckedOffer,
+  isSigned: boolean,
+  context: Context,
+): void {
+  const peerId = hexToPeerId(offer.from);
+  const refused = isSigned
+    ? lateRejection(draft, attempt, offer, peerId)
+    : ({ rejection: "badSignature" } as const);
+  if (isSigned) rememberOffer(draft, offer.from, attempt.nonce);
+  if (refused !== null) {
+    const { rejection, untilMs = draft.timeMs } = refused;
+    const retryAfterMs = untilMs - draft.timeMs;
+    context.dispatch({
+      type: "admission/reject",
+      attemptId: attempt.id,
+      to: offer.from,
+      rejection,
+      retryAfterMs,
+    });
+    return;
+  }
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "probing", offer };
+    changed.peerId = peerId;
+  });
+  const older = draft.peers.get(peerId)?.answering ?? null;
+  holdSlot(draft, peerId, "answering", attempt.id);
+  if (older !== null) {
+    const detail = "replaced by a newer offer of the same key";
+    context.propose({ type: "attempt/fail", attemptId: older, detail, rejection: null, retryAfterMs: 0 });
+  }
+  const live = livePeer(draft, peerId);
+  if (live === undefined) {
+    context.dispatch({ type: "admission/accept", attemptId: attempt.id });
+    return;
+  }
+  // Nothing about the live peer changes: it is only asked whether it is still there (3.3, P04).
+  const n = startPing(peerId, live, context);
+  updateLive(draft, peerId, (changed) => {
+    changed.probe = { attemptId: attempt.id, n };
+  });
+  const endProbe = { type: "admission/endProbe", attemptId: attempt.id, answered: false } as const;
+  wakeAt(draft, `probe ${attempt.id}`, draft.timeMs + DUPLICATE_PROBE_MS, endProbe);
+}
+
+export function sealAnswer(draft: StateDraft, attempt: Attempt, sdp: string, context: Context): void {
+  if (attempt.peerId === null || attempt.phase.tag !== "answering") return;
+  if (sdp.length > SDP_BYTES_MAX) {
+    const detail = `our own SDP has ${sdp.length} bytes, more than ${SDP_BYTES_MAX}`;
+    context.dispatch({
+      type: "attempt/fail",
+      attemptId: attempt.id,
+      detail,
+      rejection: null,
+      retryAfterMs: 0,
+    });
+    return;
+  }
+  const { candidates } = attempt.phase;
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "sealingAnswer", candidates };
+  });
+  const recipient = peerPublicKey(attempt.peerId);
+  const unsigned = encode(unsignedAnswerSchema, {
+    version: SIGNAL_VERSION,
+    from: draft.config.publicKey,
+    to: recipient,
+    nonce: attempt.nonce,
+    offerHash: attempt.offerHash,
+    issuedAt: BigInt(draft.timeMs),
+    sdp,
+  });
+  const prefix = REPLY_TAGS.answer;
+  context.effect({
+    type: "effect/sealSignal",
+    attemptId: attempt.id,
+    label: "pollen/answer/1",
+    unsigned,
+    prefix,
+    recipient,
+  });
+}
+
+/** Hands the reply over. An answer starts the connection; candidates follow when the dialer is sure to have it. */
+export function replySealed(
+  draft: StateDraft,
+  attempt: Attempt,
+  signed: Uint8Array,
+  envelope: Uint8Array,
+  context: Context,
+): void {
+  const { phase, requestId } = attempt;
+  if (requestId !== null) {
+    context.effect({ type: "effect/replySignal", requestId, reply: { tag: "envelope", envelope } });
+  }
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.requestId = null;
+  });
+  if (phase.tag !== "sealingAnswer") {
+    endAttempt(draft, attempt, context);
+    return;
+  }
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "connecting", candidates: phase.candidates };
+    changed.session = sessionOf(attempt.offerHash, signed);
+  });
+  const action = { type: "admission/addCandidates", attemptId: attempt.id } as const;
+  wakeAt(draft, `candidates ${attempt.id}`, draft.timeMs + CANDIDATES_HOLD_MS, action);
+}
+
+const isUnanswered = (attempt: Attempt | undefined): boolean =>
+  attempt?.direction === "incoming" && attempt.requestId !== null && attempt.phase.tag !== "sealingRejection";
+
+/** What is wrong with these gets HTTP 400: there is nobody to seal a Rejected for, or no version to say it in. */
+const isReadable = (offer: Offer): boolean => offer.version === SIGNAL_VERSION && isPublicKey(offer.from);
+
+function cheapRejection(state: State, offer: Offer): Rejection | null {
+  const { chainId, publicKey } = state.config;
+  if (offer.chainId !== chainId) return "chainMismatch";
+  if (offer.to !== publicKey) return "notForMe";
+  if (offer.from === publicKey) return "selfDial";
+  if (!isFresh(state.timeMs, offer.issuedAt)) return "stale";
+  if (state.admission.replays.has(replayKey(offer.from, offer.nonce))) return "replayed";
+  return null;
+}
+
+function lateRejection(
+  state: State,
+  attempt: Attempt,
+  offer: CheckedOffer,
+  peerId: PeerId,
+): { readonly rejection: Rejection; readonly untilMs?: number } | null {
+  // Two copies of one offer may have been verified at the same time.
+  if (state.admission.replays.has(replayKey(offer.from, attempt.nonce))) return { rejection: "replayed" };
+  const bannedMs = bannedUntil(state, peerId);
+  if (bannedMs > 0) return { rejection: "banned", untilMs: bannedMs };
+  const restsMs = restsUntil(state, peerId);
+  if (restsMs > 0) return { rejection: "rateLimited", untilMs: restsMs };
+  const checked = checkSdp(offer.sdp, "offer", true);
+  if (checked.tag === "bad") return { rejection: "badSdp" };
+  if (livePeer(state, peerId)?.probe)
+    return { rejection: "rateLimited", untilMs: state.timeMs + DUPLICATE_PROBE_MS };
+  if (!hasRoom(state, peerId)) return { rejection: "capacity" };
+  return null;
+}
+
+/** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
+function hasRoom(state: State, peerId: PeerId): boolean {
+  if (state.peers.has(peerId)) return true;
+  const { peersMax } = state.config;
+  const reserve = Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
+  let incoming = 0;
+  for (const { live, dialing } of state.peers.values()) {
+    if (dialing === null && live?.direction !== "outgoing") incoming += 1;
+  }
+  return state.peers.size < peersMax && incoming < peersMax - reserve;
+}
+
+/** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
+function takeTokens(draft: StateDraft, address: string, group: string): number {
+  const { ip, group: groupLimit, global } = draft.config.admission;
+  const limits = isLoopback(address)
+    ? ([[address, ip]] as const)
+    : ([
+        [address, ip],
+        [group, groupLimit],
+      ] as const);
+  let { buckets } = draft.admission;
+  let waitS = 0;
+  for (const [key, bucket] of limits) {
+    const spent = spend(refill(buckets.get(key), bucket, draft.timeMs), bucket);
+    buckets = buckets.set(key, spent.budget);
+    waitS = Math.max(waitS, spent.waitS);
+    if (waitS > 0) break;
+  }
+  let globalBudget = draft.admission.global;
+  if (waitS === 0) {
+    const spent = spend(refill(globalBudget, global, draft.timeMs), global);
+    globalBudget = spent.budget;
+    waitS = spent.waitS;
+  }
+  draft.admission = { ...draft.admission, buckets: bounded(buckets), global: globalBudget };
+  return waitS;
+}
+
+/** A full table forgets the bucket that was used longest ago: it has refilled the most. */
+function bounded(buckets: State["admission"]["buckets"]): State["admission"]["buckets"] {
+  if (buckets.size <= ADMISSION_BUCKETS_MAX) return buckets;
+  let oldest: readonly [string, Budget] | undefined;
+  for (const entry of buckets.entries()) {
+    if (oldest === undefined || entry[1].atMs < oldest[1].atMs) oldest = entry;
+  }
+  return oldest === undefined ? buckets : buckets.delete(oldest[0]);
+}
+
+const retryAfter = (waitS: number): number =>
+  Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_MIN_S, Math.ceil(waitS)));
+
+/** Attempts of others that are not ready yet, those being closed included: each may hold a connection object. */
+function isHalfOpenFull(state: State, address: string, group: string): boolean {
+  const { halfOpenMax, halfOpenPerGroupMax } = state.config.admission;
+  let [all, ofGroup] = [0, 0];
+  for (const { direction, phase, remote } of state.attempts.values()) {
+    if (direction !== "incoming" || phase.tag === "ready") continue;
+    all += 1;
+    if (remote?.group === group) ofGroup += 1;
+  }
+  return all >= halfOpenMax || (ofGroup >= halfOpenPerGroupMax && !isLoopback(address));
+}
+
+const replayKey = (from: Hex, nonce: Hex): string => `${from} ${nonce}`;
+
+function rememberOffer(draft: StateDraft, from: Hex, nonce: Hex): void {
+  const key = replayKey(from, nonce);
+  const forgetMs = draft.timeMs + REPLAY_MEMORY_MS;
+  draft.admission = { ...draft.admission, replays: draft.admission.replays.set(key, forgetMs) };
+  wakeAt(draft, `replay ${key}`, forgetMs, { type: "admission/forgetReplay", key });
+}

@@ -1,0 +1,116 @@
+import type { SignalAction } from "../core/actions.ts";
+import { addressGroup } from "../core/address.ts";
+import type { AttemptId, PeerId } from "../core/ids.ts";
+import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
+import type { Attempt } from "../core/state.ts";
+import type { Context, Rules, StateDraft } from "./rules.ts";
+import { attemptOf, forgetWake, updateAttempt, updatePeer, wakeAt } from "./state.ts";
+import { backOff } from "./targets.ts";
+
+/** The life of an attempt that both directions share: its start, its one deadline, its end. */
+
+export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }>> = {
+  "attempt/fail": {
+    enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
+    reduce: (draft, { attemptId, rejection, retryAfterMs }, context) => {
+      const attempt = attemptOf(draft, attemptId);
+      if (attempt.requestId !== null) {
+        const reply = { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S } as const;
+        context.effect({ type: "effect/replySignal", requestId: attempt.requestId, reply });
+      }
+      endAttempt(draft, attempt, context);
+      if (attempt.target !== null)
+        backOff(draft, attempt.target, { attempt, rejection, retryAfterMs }, context);
+    },
+  },
+  "attempt/expire": {
+    enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
+    reduce: (_draft, { attemptId }, { dispatch }) => {
+      const detail = `not ready within ${ATTEMPT_TIMEOUT_MS} ms`;
+      dispatch({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+    },
+  },
+};
+
+const isUnfinished = (attempt: Attempt | undefined): boolean =>
+  attempt !== undefined && attempt.phase.tag !== "ready" && attempt.phase.tag !== "closing";
+
+/** Starts an attempt under a number that was never used, with the one deadline it has until ready (3.3). */
+export function startAttempt(
+  draft: StateDraft,
+  start: Pick<Attempt, "direction" | "phase" | "peerId" | "target" | "requestId" | "nonce"> & {
+    readonly remoteAddress: string | null;
+  },
+): AttemptId {
+  const id = draft.nextAttemptId as AttemptId;
+  const { remoteAddress, ...given } = start;
+  draft.nextAttemptId += 1;
+  draft.attempts = draft.attempts.set(id, {
+    ...given,
+    id,
+    startedMs: draft.timeMs,
+    remote: remoteAddress === null ? null : { address: remoteAddress, group: addressGroup(remoteAddress) },
+    issuedAtMs: 0,
+    offerHash: "",
+    session: "",
+    fingerprint: "",
+    hasTransport: false,
+    connected: false,
+    opened: [],
+    hello: null,
+    early: [],
+  });
+  wakeAt(draft, `attempt ${id}`, draft.timeMs + ATTEMPT_TIMEOUT_MS, {
+    type: "attempt/expire",
+    attemptId: id,
+  });
+  return id;
+}
+
+/** Releases what an attempt holds. One with a transport stays as `closing` until its last event. */
+export function endAttempt(draft: StateDraft, attempt: Attempt, { effect }: Context): void {
+  forgetAttemptWakes(draft, attempt.id);
+  releaseSlot(draft, attempt);
+  if (attempt.hasTransport) {
+    updateAttempt(draft, attempt.id, (closing) => {
+      closing.phase = { tag: "closing" };
+      closing.requestId = null;
+      closing.early = [];
+    });
+    effect({ type: "effect/close", attemptId: attempt.id, graceful: false });
+  } else {
+    draft.attempts = draft.attempts.delete(attempt.id);
+  }
+}
+
+export function forgetAttemptWakes(draft: StateDraft, attemptId: AttemptId): void {
+  for (const name of ["attempt", "probe", "candidates", "cut"]) forgetWake(draft, `${name} ${attemptId}`);
+}
+
+/** A key holds one slot, however many of its connections are being set up or compared. */
+export function holdSlot(
+  draft: StateDraft,
+  peerId: PeerId,
+  role: "dialing" | "answering",
+  attemptId: AttemptId,
+): void {
+  if (!draft.peers.has(peerId)) {
+    draft.peers = draft.peers.set(peerId, { peerId, dialing: null, answering: null, live: null });
+  }
+  updatePeer(draft, peerId, (peer) => {
+    peer[role] = attemptId;
+  });
+}
+
+export function releaseSlot(draft: StateDraft, { id, peerId }: Pick<Attempt, "id" | "peerId">): void {
+  if (peerId === null) return;
+  updatePeer(draft, peerId, (peer) => {
+    if (peer.dialing === id) peer.dialing = null;
+    if (peer.answering === id) peer.answering = null;
+    if (peer.live?.attemptId === id) peer.live = null;
+  });
+  const peer = draft.peers.get(peerId);
+  if (peer !== undefined && peer.dialing === null && peer.answering === null && peer.live === null) {
+    draft.peers = draft.peers.delete(peerId);
+  }
+}

@@ -1,0 +1,226 @@
+import type { TransactionAction } from "../../core/actions.ts";
+import type { TransactionInfo } from "../../core/chain.ts";
+import {
+  type TransactionChannel,
+  type TransactionMessage,
+  unsettledOf,
+} from "../../core/channels/transaction.ts";
+import type { PeerId } from "../../core/ids.ts";
+import { INFOS_MAX, RATE_BURST, REFLOORS_PER_SECOND, SETTLE_TIMEOUT_MS } from "../../core/limits.ts";
+import { answerPermit, resumeIndex } from "../../core/pool-log.ts";
+import type { Reason } from "../../core/reasons.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import { refill, spend } from "../buckets.ts";
+import { withdraw } from "../fetch.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { forgetWake, liveAttempt, livePeer, updateTransaction, wakeAt } from "../state.ts";
+
+/** 7.4: one permit, one message of announcements; the next permit when all of them are settled. */
+
+const REFLOOR_RATE = { burst: RATE_BURST, perSecond: REFLOORS_PER_SECOND };
+
+export const transaction: Rules<TransactionAction> = {
+  "transaction/receive": {
+    enabled: (state, { peerId }) => channelOf(state, peerId) !== undefined,
+    reduce: (draft, { peerId, message }, context) => {
+      const live = livePeer(draft, peerId);
+      const channel = channelOf(draft, peerId);
+      if (live === undefined || channel === undefined) return;
+      const violation = violationOf(channel, message);
+      if (violation !== null) {
+        const { reason, detail } = violation;
+        const { attemptId } = live;
+        context.dispatch({
+          type: "connection/disconnect",
+          attemptId,
+          reason,
+          detail: `transaction: ${detail}`,
+        });
+        return;
+      }
+      receive(draft, live, peerId, message, context);
+    },
+  },
+
+  "transaction/givePermit": {
+    enabled: (state, { peerId }) => !state.stopping && channelOf(state, peerId)?.ours.tag === "idle",
+    reduce: (draft, { peerId }, { effect }) => {
+      const live = livePeer(draft, peerId);
+      const channel = channelOf(draft, peerId);
+      if (live === undefined || channel === undefined) return;
+      const seq = channel.nextSeq;
+      updateTransaction(draft, peerId, (changed) => {
+        changed.ours = { tag: "permitGiven", seq, limit: INFOS_MAX, sinceMs: draft.timeMs };
+        changed.nextSeq = seq + 1;
+      });
+      const message = {
+        tag: "getNext",
+        limit: INFOS_MAX,
+        window: { seq, floor: null, band: null },
+        resume: null,
+      } as const;
+      effect({ type: "effect/send", attemptId: live.attemptId, channel: "transaction", message });
+    },
+  },
+
+  "transaction/sendInfos": {
+    enabled: (state, { peerId }) => channelOf(state, peerId)?.theirs.tag === "open",
+    reduce: (draft, { peerId }, { effect }) => {
+      const live = livePeer(draft, peerId);
+      const channel = channelOf(draft, peerId);
+      if (live === undefined || channel?.theirs.tag !== "open") return;
+      const { limit, window } = channel.theirs;
+      const { cursor, answer } = answerPermit(draft.transactions, channel.cursor, limit, window);
+      updateTransaction(draft, peerId, (changed) => {
+        changed.cursor = cursor;
+        if (answer !== null) changed.theirs = { tag: "none" };
+      });
+      if (answer === null) {
+        draft.waiting = draft.waiting.set(peerId, true);
+        return;
+      }
+      draft.waiting = draft.waiting.delete(peerId);
+      const next = { epoch: draft.transactions.epoch, next: BigInt(cursor) };
+      const { items, rest } = answer;
+      const message = { tag: "infos", cursor: next, seq: window.seq, rest, items } as const;
+      effect({ type: "effect/send", attemptId: live.attemptId, channel: "transaction", message });
+    },
+  },
+
+  "transaction/settle": {
+    enabled: (state, { peerId, attemptId, hash }) => {
+      const live = liveAttempt(state, peerId, attemptId);
+      return live !== undefined && unsettledOf(live.transaction).includes(hash);
+    },
+    reduce: (draft, { peerId, attemptId, hash }, { propose }) => {
+      const live = livePeer(draft, peerId);
+      if (live === undefined) return;
+      const unsettled = unsettledOf(live.transaction).filter((other) => other !== hash);
+      updateTransaction(draft, peerId, (channel) => {
+        if (unsettled.length === 0) channel.ours = { tag: "idle" };
+        else if (channel.ours.tag === "processing") channel.ours = { ...channel.ours, unsettled };
+      });
+      if (unsettled.length > 0) return;
+      forgetWake(draft, `settle ${attemptId}`);
+      propose({ type: "transaction/givePermit", peerId });
+    },
+  },
+
+  "transaction/expire": {
+    enabled: (state, { peerId, attemptId }) => {
+      const live = liveAttempt(state, peerId, attemptId);
+      return live?.transaction?.ours.tag === "processing";
+    },
+    reduce: (draft, { peerId }, context) => {
+      const live = livePeer(draft, peerId);
+      if (live === undefined) return;
+      for (const hash of unsettledOf(live.transaction)) withdraw(draft, peerId, hash, context);
+      updateTransaction(draft, peerId, (channel) => {
+        channel.ours = { tag: "idle" };
+      });
+      context.propose({ type: "transaction/givePermit", peerId });
+    },
+  },
+};
+
+const channelOf = (state: State, peerId: PeerId): TransactionChannel | undefined =>
+  livePeer(state, peerId)?.transaction ?? undefined;
+
+/** What the bytes alone prove to be against the rules (section 5), in the state this channel is in. */
+function violationOf(
+  channel: TransactionChannel,
+  message: TransactionMessage,
+): { readonly reason: Reason; readonly detail: string } | null {
+  switch (message.tag) {
+    case "getNext":
+      if (channel.theirs.tag === "open")
+        return { reason: "overLimit", detail: "a second GetNext while one is open" };
+      return growingSeq(channel, message.window.seq);
+    case "refloor":
+      return growingSeq(channel, message.window.seq);
+    case "infos": {
+      if (channel.ours.tag !== "permitGiven") return { reason: "noPermit", detail: "Infos without a permit" };
+      const { limit, seq } = channel.ours;
+      if (message.items.length > limit) {
+        return { reason: "overLimit", detail: `${message.items.length} infos for a permit of ${limit}` };
+      }
+      if (message.seq !== seq)
+        return { reason: "badState", detail: `Infos.seq ${message.seq} was not given` };
+      // This version never asks for a band, so there is none to report as done.
+      if (message.items.length === 0)
+        return { reason: "badState", detail: "empty Infos without a finished band" };
+      return null;
+    }
+  }
+}
+
+const growingSeq = (channel: TransactionChannel, seq: number): { reason: Reason; detail: string } | null =>
+  seq > channel.theirSeq ? null : { reason: "badState", detail: `window.seq ${seq} does not grow` };
+
+function receive(
+  draft: StateDraft,
+  live: LivePeer,
+  peerId: PeerId,
+  message: TransactionMessage,
+  context: Context,
+): void {
+  switch (message.tag) {
+    case "getNext": {
+      const { limit, window, resume } = message;
+      updateTransaction(draft, peerId, (channel) => {
+        channel.theirs = { tag: "open", limit, window };
+        channel.theirSeq = window.seq;
+        if (resume !== null) channel.cursor = resumeIndex(draft.transactions, resume);
+      });
+      context.dispatch({ type: "transaction/sendInfos", peerId });
+      return;
+    }
+    case "refloor":
+      refloor(draft, live, peerId, message.window, context);
+      return;
+    case "infos":
+      announce(draft, live, peerId, message.items, context);
+  }
+}
+
+/** Replaces the window of the open permit; gives none, and is ignored if none is open. */
+function refloor(
+  draft: StateDraft,
+  live: LivePeer,
+  peerId: PeerId,
+  window: Extract<TransactionMessage, { tag: "refloor" }>["window"],
+  context: Context,
+): void {
+  if (live.transaction === null) return;
+  const { refloorBudget } = live.transaction;
+  const { budget, waitS } = spend(refill(refloorBudget, REFLOOR_RATE, draft.timeMs), REFLOOR_RATE);
+  if (waitS > 0) {
+    const { attemptId } = live;
+    const detail = "transaction: Refloor faster than agreed";
+    context.dispatch({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    return;
+  }
+  updateTransaction(draft, peerId, (channel) => {
+    channel.refloorBudget = budget;
+    channel.theirSeq = window.seq;
+    if (channel.theirs.tag === "open") channel.theirs = { ...channel.theirs, window };
+  });
+  context.propose({ type: "transaction/sendInfos", peerId });
+}
+
+function announce(
+  draft: StateDraft,
+  { attemptId }: LivePeer,
+  peerId: PeerId,
+  items: readonly TransactionInfo[],
+  context: Context,
+): void {
+  const unsettled = [...new Set(items.map(({ hash }) => hash))];
+  updateTransaction(draft, peerId, (channel) => {
+    channel.ours = { tag: "processing", unsettled, sinceMs: draft.timeMs };
+  });
+  const expire = { type: "transaction/expire", peerId, attemptId } as const;
+  wakeAt(draft, `settle ${attemptId}`, draft.timeMs + SETTLE_TIMEOUT_MS, expire);
+  for (const info of items) context.propose({ type: "fetch/announce", peerId, info });
+  context.propose({ type: "fetch/next", peerId });
+}

@@ -1,0 +1,104 @@
+import type { Command } from "../core/actions.ts";
+import { itemHash } from "../core/hash.ts";
+import type { Hash } from "../core/ids.ts";
+import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
+import { formatMultiaddr } from "../core/multiaddr.ts";
+import type { CommandResult } from "../core/services.ts";
+import type { State } from "../core/state.ts";
+import type { Rules } from "./rules.ts";
+import { forgetWake, livePeer } from "./state.ts";
+
+/** What the operator asks for. Each request gets exactly one answer, here or when its outcome is known. */
+
+export const commands: Rules<Command> = {
+  "command/dial": {
+    enabled: () => true,
+    reduce: (draft, { requestId, address }, { effect, propose }) => {
+      const refusal = dialRefusal(draft, address);
+      if (refusal !== null) {
+        effect({ type: "effect/answerCommand", requestId, result: refusal });
+        return;
+      }
+      const key = formatMultiaddr(address);
+      const { peerId } = address;
+      draft.targets = draft.targets.set(key, { address, failures: 0, retries: 0, nextMs: draft.timeMs });
+      propose({ type: "dial/start", address: key });
+      effect({ type: "effect/answerCommand", requestId, result: { tag: "dialing", peerId } });
+    },
+  },
+
+  "command/disconnect": {
+    enabled: () => true,
+    reduce: (draft, { requestId, peerId }, { effect, dispatch, propose }) => {
+      const targets = [...draft.targets.entries()].filter(([, { address }]) => address.peerId === peerId);
+      const peer = draft.peers.get(peerId);
+      for (const [key] of targets) {
+        draft.targets = draft.targets.delete(key);
+        forgetWake(draft, `dial ${key}`);
+      }
+      const attemptId = livePeer(draft, peerId)?.attemptId;
+      const detail = "the operator ends the connection";
+      if (attemptId !== undefined)
+        dispatch({ type: "connection/disconnect", attemptId, reason: "operator", detail });
+      for (const half of [peer?.dialing ?? null, peer?.answering ?? null]) {
+        if (half !== null)
+          propose({ type: "attempt/fail", attemptId: half, detail, rejection: null, retryAfterMs: 0 });
+      }
+      const result: CommandResult =
+        peer === undefined && targets.length === 0
+          ? { tag: "notFound", detail: `no connection with ${peerId}` }
+          : { tag: "disconnected", peerId };
+      effect({ type: "effect/answerCommand", requestId, result });
+    },
+  },
+
+  "command/submitTransaction": {
+    enabled: () => true,
+    reduce: (draft, { requestId, bytes }, { effect, dispatch }) => {
+      const hash = itemHash(bytes) as Hash;
+      const refusal = submitRefusal(draft, hash, bytes);
+      if (refusal !== null) effect({ type: "effect/answerCommand", requestId, result: refusal });
+      else dispatch({ type: "fetch/verify", items: [{ hash, bytes }], requestId });
+    },
+  },
+
+  "command/stop": {
+    enabled: (state) => !state.stopping,
+    reduce: (draft, _command, { propose }) => {
+      draft.stopping = true;
+      const detail = "the node stops";
+      for (const { id: attemptId, phase } of draft.attempts.values()) {
+        if (phase.tag === "ready")
+          propose({ type: "connection/disconnect", attemptId, reason: "shutdown", detail });
+        else propose({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+      }
+      for (const key of draft.targets.keys()) forgetWake(draft, `dial ${key}`);
+    },
+  },
+};
+
+function dialRefusal(state: State, address: { peerId: string }): CommandResult | null {
+  if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
+  if (address.peerId === state.config.peerId)
+    return { tag: "invalid", detail: "that is the address of this node itself" };
+  if (state.targets.size >= DIAL_TARGETS_MAX) {
+    return { tag: "unavailable", detail: `${DIAL_TARGETS_MAX} addresses are kept connected already` };
+  }
+  return null;
+}
+
+function submitRefusal(state: State, hash: Hash, bytes: Uint8Array): CommandResult | null {
+  if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
+  if (bytes.length > ITEM_BYTES_MAX) {
+    return {
+      tag: "invalid",
+      detail: `the transaction has ${bytes.length} bytes, more than ${ITEM_BYTES_MAX}`,
+    };
+  }
+  if (state.transactions.entries.has(hash))
+    return { tag: "conflict", detail: "the transaction is in the pool already" };
+  if (state.batches.size >= SUBMISSIONS_MAX) {
+    return { tag: "unavailable", detail: `${SUBMISSIONS_MAX} batches wait for verification already` };
+  }
+  return null;
+}

@@ -1,0 +1,265 @@
+import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
+import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
+import { freshRpc } from "../core/channels/rpc.ts";
+import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS, type ChannelName } from "../core/channels/table.ts";
+import { freshTransaction } from "../core/channels/transaction.ts";
+import type { PeerId } from "../core/ids.ts";
+import { BAN_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
+import { severity } from "../core/reasons.ts";
+import type { Attempt, LivePeer, State } from "../core/state.ts";
+import { endAttempt, forgetAttemptWakes } from "./attempts.ts";
+import { receiveBytes } from "./channels/receive.ts";
+import { endLive, leave } from "./leave.ts";
+import { punish } from "./penalties.ts";
+import type { Rules } from "./rules.ts";
+import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer, wakeAt } from "./state.ts";
+
+/** Section 4: from a transport to a ready peer, and the one way in which a ready peer ends. */
+
+type ConnectionEvent = Exclude<TransportEvent, { type: "event/localDescription" }>;
+
+export const connection: Rules<ConnectionAction | ConnectionEvent> = {
+  "event/connected": {
+    enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "connecting",
+    reduce: (draft, { attemptId, fingerprint, remoteAddress }, { dispatch }) => {
+      const attempt = attemptOf(draft, attemptId);
+      if (fingerprint !== attempt.fingerprint) {
+        const detail = `the certificate of ${remoteAddress} is not the one of the signed SDP`;
+        dispatch({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+        return;
+      }
+      updateAttempt(draft, attemptId, (changed) => {
+        changed.connected = true;
+      });
+      forgetWake(draft, `candidates ${attemptId}`);
+    },
+  },
+
+  "event/channelOpened": {
+    enabled: (state, { attemptId, channel }) => {
+      const attempt = state.attempts.get(attemptId);
+      return attempt?.phase.tag === "connecting" && attempt.connected && !attempt.opened.includes(channel);
+    },
+    reduce: (draft, { attemptId, channel }, { effect, propose }) => {
+      updateAttempt(draft, attemptId, (attempt) => {
+        attempt.opened = [...attempt.opened, channel];
+      });
+      if (channel === "control") {
+        const { session } = attemptOf(draft, attemptId);
+        const { userAgent } = draft.config;
+        const message = {
+          tag: "hello",
+          version: PROTOCOL_VERSION,
+          session,
+          userAgent,
+          channels: CHANNEL_BITS,
+        } as const;
+        effect({ type: "effect/send", attemptId, channel, message });
+      }
+      propose({ type: "connection/checkReady", attemptId });
+    },
+  },
+
+  "event/message": {
+    enabled: (state, { attemptId }) => {
+      const attempt = state.attempts.get(attemptId);
+      return attempt?.phase.tag === "ready" || (attempt?.phase.tag === "connecting" && attempt.connected);
+    },
+    reduce: (draft, { attemptId, channel, bytes }, context) => {
+      receiveBytes(draft, attemptOf(draft, attemptId), channel, bytes, context);
+    },
+  },
+
+  "event/textReceived": {
+    enabled: (state, { attemptId }) => isOpen(state.attempts.get(attemptId)),
+    reduce: (_draft, { attemptId, channel }, { dispatch }) => {
+      const detail = `a text frame on ${channel}`;
+      dispatch({ type: "connection/disconnect", attemptId, reason: "undecodable", detail });
+    },
+  },
+
+  "event/channelBlocked": {
+    enabled: (state, { attemptId, channel }) => !blockedOf(state, attemptId)?.includes(channel),
+    reduce: (draft, { attemptId, channel }) => {
+      const { peerId } = attemptOf(draft, attemptId);
+      if (peerId === null) return;
+      updateLive(draft, peerId, (live) => {
+        live.blocked = [...live.blocked, channel];
+      });
+      const stalled = { type: "control/stalled", peerId, attemptId, channel } as const;
+      wakeAt(draft, `stalled ${channel} ${attemptId}`, draft.timeMs + STALLED_AFTER_MS, stalled);
+    },
+  },
+
+  "event/channelDrained": {
+    enabled: (state, { attemptId, channel }) => blockedOf(state, attemptId)?.includes(channel) ?? false,
+    reduce: (draft, { attemptId, channel }) => {
+      const { peerId } = attemptOf(draft, attemptId);
+      if (peerId === null) return;
+      updateLive(draft, peerId, (live) => {
+        live.blocked = live.blocked.filter((blocked) => blocked !== channel);
+      });
+      forgetWake(draft, `stalled ${channel} ${attemptId}`);
+    },
+  },
+
+  "event/connectionClosed": {
+    enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.hasTransport ?? false,
+    reduce: (draft, { attemptId, error }, context) => {
+      updateAttempt(draft, attemptId, (attempt) => {
+        attempt.hasTransport = false;
+      });
+      const attempt = attemptOf(draft, attemptId);
+      const detail = error ?? "the transport closed";
+      switch (attempt.phase.tag) {
+        case "ready":
+          endLive(draft, attempt, { reason: "connectionLost", by: "world", detail }, context);
+          endAttempt(draft, attempt, context);
+          return;
+        case "closing":
+          endAttempt(draft, attempt, context);
+          return;
+        default:
+          context.dispatch({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+      }
+    },
+  },
+
+  "connection/checkReady": {
+    enabled: (state, { attemptId }) => {
+      const attempt = state.attempts.get(attemptId);
+      if (attempt?.phase.tag !== "connecting" || attempt.hello === null) return false;
+      const { opened, hello } = attempt;
+      return CHANNEL_NAMES.every((name) => !isShared(name, hello.channels) || opened.includes(name));
+    },
+    reduce: (draft, { attemptId }, { dispatch }) => {
+      const attempt = attemptOf(draft, attemptId);
+      const { peerId } = attempt;
+      if (peerId === null) return;
+      const older = livePeer(draft, peerId);
+      if (older !== undefined && keepsOlder(draft, attemptOf(draft, older.attemptId), attempt, peerId)) {
+        const detail = "another connection with this key stays";
+        dispatch({ type: "connection/disconnect", attemptId, reason: "duplicate", detail });
+        return;
+      }
+      if (older !== undefined) {
+        const detail = "replaced by another connection with this key";
+        dispatch({ type: "connection/disconnect", attemptId: older.attemptId, reason: "duplicate", detail });
+      }
+      dispatch({ type: "connection/ready", attemptId, peerId });
+    },
+  },
+
+  "connection/ready": {
+    enabled: (state, { attemptId, peerId }) =>
+      state.attempts.get(attemptId)?.phase.tag === "connecting" && state.peers.get(peerId)?.live === null,
+    reduce: (draft, { attemptId, peerId }, { propose }) => {
+      const attempt = attemptOf(draft, attemptId);
+      const { hello, direction } = attempt;
+      if (hello === null) return;
+      forgetAttemptWakes(draft, attemptId);
+      updateAttempt(draft, attemptId, (changed) => {
+        changed.phase = { tag: "ready" };
+      });
+      updatePeer(draft, peerId, (peer) => {
+        if (peer.dialing === attemptId) peer.dialing = null;
+        if (peer.answering === attemptId) peer.answering = null;
+        peer.live = {
+          attemptId,
+          direction,
+          sinceMs: draft.timeMs,
+          version: Math.min(hello.version, PROTOCOL_VERSION),
+          userAgent: hello.userAgent,
+          control: freshControl(draft.timeMs),
+          transaction: isShared("transaction", hello.channels) ? freshTransaction(draft.timeMs) : null,
+          rpc: isShared("rpc", hello.channels) ? freshRpc() : null,
+          fetching: null,
+          blocked: [],
+          probe: null,
+        };
+      });
+      propose({ type: "control/keepAlive", peerId, attemptId });
+      propose({ type: "transaction/givePermit", peerId });
+      propose({ type: "connection/replayEarly", attemptId });
+    },
+  },
+
+  "connection/replayEarly": {
+    enabled: (state, { attemptId }) => {
+      const attempt = state.attempts.get(attemptId);
+      return attempt?.phase.tag === "ready" && attempt.early.length > 0;
+    },
+    reduce: (draft, { attemptId }, { propose }) => {
+      const { early, peerId } = attemptOf(draft, attemptId);
+      if (peerId === null) return;
+      updateAttempt(draft, attemptId, (attempt) => {
+        attempt.early = [];
+      });
+      for (const entry of early) {
+        if (entry.channel === "transaction") {
+          propose({ type: "transaction/receive", peerId, message: entry.message });
+        } else {
+          propose({ type: "rpc/receive", peerId, message: entry.message });
+        }
+      }
+    },
+  },
+
+  "connection/disconnect": {
+    enabled: (state, { attemptId }) => isOpen(state.attempts.get(attemptId)),
+    reduce: (draft, { attemptId, reason, detail }, context) => {
+      const attempt = attemptOf(draft, attemptId);
+      // Before a Hello with the right session nobody has proven to own the key: it is not punished (section 4).
+      if (attempt.hello !== null && attempt.peerId !== null) punish(draft, attempt.peerId, reason);
+      if (attempt.opened.includes("control")) {
+        const banMs = attempt.hello !== null && severity(reason) === "violation" ? BAN_MS : 0;
+        context.effect({
+          type: "effect/send",
+          attemptId,
+          channel: "control",
+          message: goodbye(reason, banMs),
+        });
+      }
+      leave(draft, attempt, { reason, by: "us", detail }, 0, context);
+    },
+  },
+
+  "connection/ended": {
+    enabled: () => true,
+    reduce: (draft, { by, reason }) => {
+      const key = `${by} ${reason}`;
+      draft.endings = { ...draft.endings, [key]: (draft.endings[key] ?? 0) + 1 };
+    },
+  },
+
+  "connection/cut": {
+    enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "closing",
+    reduce: (_draft, { attemptId }, { effect }) => {
+      effect({ type: "effect/close", attemptId, graceful: false });
+    },
+  },
+};
+
+/** Channel `name` is used: both sides enable it. */
+const isShared = (name: ChannelName, theirBits: number): boolean =>
+  (CHANNEL_BITS & theirBits & (1 << CHANNELS[name].id)) !== 0;
+
+const isOpen = (attempt: Attempt | undefined): boolean =>
+  attempt?.phase.tag === "ready" || (attempt?.phase.tag === "connecting" && attempt.connected);
+
+function blockedOf(state: State, attemptId: Attempt["id"]): LivePeer["blocked"] | undefined {
+  const attempt = state.attempts.get(attemptId);
+  if (attempt?.phase.tag !== "ready" || attempt.peerId === null) return CHANNEL_NAMES;
+  return livePeer(state, attempt.peerId)?.blocked;
+}
+
+/** Which of two connections with one key stays, by signed values alone, so that both ends choose alike (3.3). */
+function keepsOlder(state: State, older: Attempt, newer: Attempt, peerId: PeerId): boolean {
+  const isSimultaneous = Math.abs(older.issuedAtMs - newer.issuedAtMs) <= SIMULTANEOUS_DIAL_MS;
+  if (older.direction !== newer.direction && isSimultaneous) {
+    const dialer = state.config.peerId > peerId ? "outgoing" : "incoming";
+    return older.direction === dialer;
+  }
+  if (older.issuedAtMs !== newer.issuedAtMs) return older.issuedAtMs > newer.issuedAtMs;
+  return older.nonce > newer.nonce;
+}

@@ -1,0 +1,240 @@
+import type { SignalAction } from "../core/actions.ts";
+import { addressGroup, isLocalAddress } from "../core/address.ts";
+import { decode, encode } from "../core/codec/codec.ts";
+import { peerPublicKey } from "../core/identity.ts";
+import type { AttemptId } from "../core/ids.ts";
+import { ENVELOPE_BYTES_MAX, SDP_BYTES_MAX, SIGNAL_AGE_MAX_MS } from "../core/limits.ts";
+import { REJECTIONS } from "../core/reasons.ts";
+import { drawHex } from "../core/rng.ts";
+import { checkSdp, sdpWithCandidates } from "../core/sdp.ts";
+import type { SignalOutcome } from "../core/services.ts";
+import {
+  type Reply,
+  replySchema,
+  SIGNAL_VERSION,
+  sessionOf,
+  signalDigest,
+  unsignedOfferSchema,
+} from "../core/signals.ts";
+import type { Attempt, State, VerifyingReply } from "../core/state.ts";
+import { holdSlot, startAttempt } from "./attempts.ts";
+import { bannedUntil, restsUntil } from "./penalties.ts";
+import type { Context, Rules, StateDraft } from "./rules.ts";
+import { updateAttempt } from "./state.ts";
+import { redialAfter } from "./targets.ts";
+
+/** The dialer's side of section 3: from an address to an applied answer. Each function is one step of it. */
+
+/** How long a dial waits that found every slot taken. */
+const FULL_WAIT_MS = 10_000;
+
+export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> = {
+  "dial/start": {
+    enabled: (state, { address }) => {
+      const peerId = state.targets.get(address)?.address.peerId;
+      if (peerId === undefined || state.stopping) return false;
+      const peer = state.peers.get(peerId);
+      return peer === undefined || (peer.live === null && peer.dialing === null);
+    },
+    reduce: (draft, { address }, context) => {
+      const target = draft.targets.get(address);
+      if (target === undefined) return;
+      const { peerId } = target.address;
+      const shutOutUntilMs = Math.max(bannedUntil(draft, peerId), restsUntil(draft, peerId));
+      if (shutOutUntilMs > 0) {
+        redialAfter(draft, address, target, shutOutUntilMs - draft.timeMs);
+      } else if (!draft.peers.has(peerId) && draft.peers.size >= draft.config.peersMax) {
+        redialAfter(draft, address, target, FULL_WAIT_MS);
+      } else {
+        const attemptId = startAttempt(draft, {
+          direction: "outgoing",
+          phase: { tag: "offering" },
+          peerId,
+          target: target.address,
+          remoteAddress: null,
+          requestId: null,
+          nonce: drawHex(draft, 16),
+        });
+        holdSlot(draft, peerId, "dialing", attemptId);
+        updateAttempt(draft, attemptId, (attempt) => {
+          attempt.hasTransport = true;
+        });
+        context.effect({ type: "effect/createOffer", attemptId });
+      }
+    },
+  },
+};
+
+export function sealOffer(draft: StateDraft, attempt: Attempt, sdp: string, context: Context): void {
+  if (attempt.peerId === null) return;
+  if (sdp.length > SDP_BYTES_MAX) {
+    fail(attempt.id, `our own SDP has ${sdp.length} bytes, more than ${SDP_BYTES_MAX}`, context);
+    return;
+  }
+  const { chainId, publicKey, listen } = draft.config;
+  const recipient = peerPublicKey(attempt.peerId);
+  const unsigned = encode(unsignedOfferSchema, {
+    version: SIGNAL_VERSION,
+    chainId,
+    from: publicKey,
+    to: recipient,
+    nonce: attempt.nonce,
+    issuedAt: BigInt(draft.timeMs),
+    sdp,
+    listen,
+  });
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "sealingOffer" };
+    changed.issuedAtMs = draft.timeMs;
+  });
+  const prefix = new Uint8Array();
+  context.effect({
+    type: "effect/sealSignal",
+    attemptId: attempt.id,
+    label: "pollen/offer/1",
+    unsigned,
+    prefix,
+    recipient,
+  });
+}
+
+export function postOffer(
+  draft: StateDraft,
+  attempt: Attempt,
+  offerHash: string,
+  envelope: Uint8Array,
+  context: Context,
+): void {
+  if (attempt.target === null) return;
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "awaitingReply" };
+    changed.offerHash = offerHash;
+  });
+  context.effect({ type: "effect/postSignal", attemptId: attempt.id, address: attempt.target, envelope });
+}
+
+export function openReply(
+  draft: StateDraft,
+  attempt: Attempt,
+  outcome: SignalOutcome,
+  context: Context,
+): void {
+  switch (outcome.tag) {
+    case "failed":
+      fail(attempt.id, outcome.error, context);
+      return;
+    case "refused":
+      fail(attempt.id, `HTTP status ${outcome.status}`, context, null, 1_000 * (outcome.retryAfterS ?? 0));
+      return;
+    case "envelope": {
+      updateAttempt(draft, attempt.id, (changed) => {
+        changed.phase = { tag: "openingReply" };
+        changed.remote = { address: outcome.remoteAddress, group: addressGroup(outcome.remoteAddress) };
+      });
+      const { envelope } = outcome;
+      context.effect({ type: "effect/openEnvelope", attemptId: attempt.id, kind: "answer", envelope });
+    }
+  }
+}
+
+export function verifyReply(
+  draft: StateDraft,
+  attempt: Attempt,
+  plaintext: Uint8Array | null,
+  context: Context,
+): void {
+  const checked = checkReply(draft, attempt, plaintext);
+  if (checked.tag === "wrong") {
+    fail(attempt.id, checked.detail, context);
+    return;
+  }
+  const { reply, signed } = checked;
+  const verifying: VerifyingReply =
+    reply.tag === "answer"
+      ? { tag: "answer", sdp: reply.sdp, session: sessionOf(attempt.offerHash, signed) }
+      : { tag: "rejected", reason: reply.reason, retryAfterMs: reply.retryAfterMs };
+  updateAttempt(draft, attempt.id, (changed) => {
+    changed.phase = { tag: "verifyingReply", reply: verifying };
+  });
+  context.effect({
+    type: "effect/verifySignature",
+    attemptId: attempt.id,
+    publicKey: reply.from,
+    digest: signalDigest(reply.tag === "answer" ? "pollen/answer/1" : "pollen/reject/1", signed),
+    signature: reply.signature,
+  });
+}
+
+export function applyReply(
+  draft: StateDraft,
+  attempt: Attempt,
+  reply: VerifyingReply,
+  isSigned: boolean,
+  context: Context,
+): void {
+  if (!isSigned) {
+    fail(attempt.id, "the reply has a bad signature", context);
+  } else if (reply.tag === "rejected") {
+    const rejection = REJECTIONS[reply.reason] ?? "internal";
+    fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
+  } else {
+    const allowLocal = draft.config.allowPrivateCandidates || isLocalAddress(attempt.remote?.address ?? "");
+    const checked = checkSdp(reply.sdp, "answer", allowLocal);
+    if (checked.tag === "bad") {
+      fail(attempt.id, checked.detail, context);
+      return;
+    }
+    updateAttempt(draft, attempt.id, (changed) => {
+      changed.phase = { tag: "connecting", candidates: [] };
+      changed.session = reply.session;
+      changed.fingerprint = checked.fingerprint;
+    });
+    const sdp = sdpWithCandidates(checked.bare, checked.candidates);
+    context.effect({ type: "effect/applyAnswer", attemptId: attempt.id, sdp });
+  }
+}
+
+/** |now - issuedAt| <= 60 s; u64 times beyond 2^53 are never fresh, so nothing is lost by comparing as bigint. */
+export function isFresh(timeMs: number, issuedAt: bigint): boolean {
+  const age = BigInt(timeMs) - issuedAt;
+  return age <= BigInt(SIGNAL_AGE_MAX_MS) && -age <= BigInt(SIGNAL_AGE_MAX_MS);
+}
+
+function fail(
+  attemptId: AttemptId,
+  detail: string,
+  { dispatch }: Context,
+  rejection: (typeof REJECTIONS)[number] | null = null,
+  retryAfterMs = 0,
+): void {
+  dispatch({ type: "attempt/fail", attemptId, detail, rejection, retryAfterMs });
+}
+
+type CheckedReply =
+  | { readonly tag: "reply"; readonly reply: Reply; readonly signed: Uint8Array }
+  | { readonly tag: "wrong"; readonly detail: string };
+
+/** Everything the dialer checks of a Reply but its signature: that it is the one to this very offer (P02). */
+function checkReply(state: State, attempt: Attempt, plaintext: Uint8Array | null): CheckedReply {
+  if (plaintext === null) return { tag: "wrong", detail: "the reply cannot be opened" };
+  const decoded = decode(replySchema, plaintext, ENVELOPE_BYTES_MAX);
+  if (decoded.tag === "failed")
+    return { tag: "wrong", detail: `the reply is ${decoded.reason}: ${decoded.detail}` };
+  const reply = decoded.value;
+  const checks = {
+    version: reply.version === SIGNAL_VERSION,
+    from: attempt.peerId !== null && reply.from === peerPublicKey(attempt.peerId),
+    to: reply.to === state.config.publicKey,
+    attempt: reply.nonce === attempt.nonce,
+    offerHash: reply.offerHash === attempt.offerHash,
+    issuedAt: isFresh(state.timeMs, reply.issuedAt),
+  };
+  const wrong = Object.entries(checks).filter(([, holds]) => !holds);
+  if (wrong.length > 0) {
+    return { tag: "wrong", detail: `the reply has a wrong ${wrong.map(([field]) => field).join(", ")}` };
+  }
+  return { tag: "reply", reply, signed: plaintext.subarray(REPLY_TAG_BYTES) };
+}
+
+/** The tag of a Reply precedes the signed struct. */
+const REPLY_TAG_BYTES = 1;

@@ -1,0 +1,76 @@
+import { unsettledOf } from "../core/channels/transaction.ts";
+import { GOODBYE_DRAIN_MS } from "../core/limits.ts";
+import type { Reason } from "../core/reasons.ts";
+import type { Attempt } from "../core/state.ts";
+import { forgetAttemptWakes, releaseSlot } from "./attempts.ts";
+import { withdraw } from "./fetch.ts";
+import { bannedUntil } from "./penalties.ts";
+import type { Context, StateDraft } from "./rules.ts";
+import { forgetWake, livePeer, updateAttempt, updatePeer, wakeAt } from "./state.ts";
+import { backOff, redialAfterEnd } from "./targets.ts";
+
+/** How a connection ends, whoever ends it. */
+
+export interface Ending {
+  readonly reason: Reason;
+  readonly by: "us" | "them" | "world";
+  readonly detail: string;
+}
+
+/** After a Goodbye, ours or theirs: nothing more is listened to, what was sent may still leave. */
+export function leave(
+  draft: StateDraft,
+  attempt: Attempt,
+  ending: Ending,
+  leastWaitMs: number,
+  context: Context,
+): void {
+  const wasReady = attempt.phase.tag === "ready";
+  endLive(draft, attempt, ending, context, leastWaitMs);
+  if (!wasReady && attempt.target !== null && ending.reason !== "duplicate") {
+    backOff(draft, attempt.target, { attempt, rejection: null, retryAfterMs: leastWaitMs }, context);
+  }
+  forgetAttemptWakes(draft, attempt.id);
+  releaseSlot(draft, attempt);
+  updateAttempt(draft, attempt.id, (closing) => {
+    closing.phase = { tag: "closing" };
+    closing.early = [];
+  });
+  context.effect({ type: "effect/close", attemptId: attempt.id, graceful: true });
+  wakeAt(draft, `cut ${attempt.id}`, draft.timeMs + GOODBYE_DRAIN_MS, {
+    type: "connection/cut",
+    attemptId: attempt.id,
+  });
+}
+
+/** Everything that a ready connection held is released. Does nothing for one that was not ready. */
+export function endLive(
+  draft: StateDraft,
+  attempt: Attempt,
+  ending: Ending,
+  context: Context,
+  leastWaitMs = 0,
+): void {
+  const { id: attemptId, peerId } = attempt;
+  const live = peerId === null ? undefined : livePeer(draft, peerId);
+  if (peerId === null || live?.attemptId !== attemptId) return;
+  forgetWake(draft, `ping ${attemptId}`);
+  forgetWake(draft, `settle ${attemptId}`);
+  forgetWake(draft, `rpcBlocked ${attemptId}`);
+  for (const channel of live.blocked) forgetWake(draft, `stalled ${channel} ${attemptId}`);
+  for (const { id } of live.rpc?.ours ?? []) forgetWake(draft, `rpc ${id} ${attemptId}`);
+  draft.waiting = draft.waiting.delete(peerId);
+  updatePeer(draft, peerId, (peer) => {
+    peer.live = null;
+  });
+  for (const hash of unsettledOf(live.transaction)) withdraw(draft, peerId, hash, context);
+  if (live.probe !== null) {
+    context.propose({ type: "admission/endProbe", attemptId: live.probe.attemptId, answered: false });
+  }
+  // A duplicate that lost has left a live connection behind.
+  if (ending.reason !== "duplicate" && !draft.stopping) {
+    const banMs = Math.max(0, bannedUntil(draft, peerId) - draft.timeMs);
+    redialAfterEnd(draft, peerId, live.sinceMs, Math.max(leastWaitMs, banMs));
+  }
+  context.dispatch({ type: "connection/ended", peerId, attemptId, ...ending });
+}

@@ -1,0 +1,79 @@
+import { produce } from "immer";
+import type { Action } from "../core/actions.ts";
+import { assert } from "../core/assert.ts";
+import type { RpcChannel } from "../core/channels/rpc.ts";
+import type { TransactionChannel } from "../core/channels/transaction.ts";
+import { clearDeadline, setDeadline } from "../core/deadlines.ts";
+import type { AttemptId, PeerId } from "../core/ids.ts";
+import type { Attempt, LivePeer, Peer, State } from "../core/state.ts";
+import type { StateDraft } from "./rules.ts";
+
+/** Reading and replacing the records of the state: what every rule needs. */
+
+type Mutable<T> = { -readonly [Field in keyof T]: T[Field] };
+
+export const livePeer = (state: State, peerId: PeerId): LivePeer | undefined =>
+  state.peers.get(peerId)?.live ?? undefined;
+
+/** The live peer, if this attempt is still its connection: deadlines and answers of an older one mean nothing. */
+export function liveAttempt(state: State, peerId: PeerId, attemptId: AttemptId): LivePeer | undefined {
+  const live = livePeer(state, peerId);
+  return live?.attemptId === attemptId ? live : undefined;
+}
+
+export function attemptOf(state: State, attemptId: AttemptId): Attempt {
+  const attempt = state.attempts.get(attemptId);
+  assert(attempt !== undefined, "a reducer runs only for an attempt that exists");
+  return attempt;
+}
+
+export function updateAttempt(
+  draft: StateDraft,
+  attemptId: AttemptId,
+  change: (attempt: Mutable<Attempt>) => void,
+): void {
+  draft.attempts = draft.attempts.update(attemptId, (attempt) => produce(attempt, change));
+}
+
+export function updatePeer(draft: StateDraft, peerId: PeerId, change: (peer: Mutable<Peer>) => void): void {
+  draft.peers = draft.peers.update(peerId, (peer) => produce(peer, change));
+}
+
+export function updateLive(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (live: Mutable<LivePeer>) => void,
+): void {
+  updatePeer(draft, peerId, (peer) => {
+    if (peer.live !== null) change(peer.live);
+  });
+}
+
+export function updateTransaction(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<TransactionChannel>) => void,
+): void {
+  updateLive(draft, peerId, ({ transaction }) => {
+    if (transaction !== null) change(transaction);
+  });
+}
+
+export function updateRpc(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<RpcChannel>) => void,
+): void {
+  updateLive(draft, peerId, ({ rpc }) => {
+    if (rpc !== null) change(rpc);
+  });
+}
+
+/** Something is due: the action is proposed at that time, unless the name is set again or cleared before. */
+export function wakeAt(draft: StateDraft, name: string, atMs: number, action: Action): void {
+  draft.deadlines = setDeadline(draft.deadlines, { name, atMs, action });
+}
+
+export function forgetWake(draft: StateDraft, name: string): void {
+  draft.deadlines = clearDeadline(draft.deadlines, name);
+}
