@@ -44,7 +44,8 @@ export class SortedMap<K extends Key, V> {
   }
 
   set(key: K, value: V): SortedMap<K, V> {
-    return new SortedMap(this.#tree.with(key, value) as btree.default<K, V>);
+    // Without `true` the library returns the old tree when the key exists.
+    return new SortedMap(this.#tree.with(key, value, true) as btree.default<K, V>);
   }
 
   delete(key: K): SortedMap<K, V> {

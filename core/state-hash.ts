@@ -11,6 +11,12 @@ import { SortedMap } from "./sorted-map.ts";
  */
 export const stateHash = (state: object): Hex => toHex(hashOf(state));
 
+/** The hash of each field of a state, shortened: tells where two states differ. */
+export const fieldHashes = (state: object): Readonly<Record<string, Hex>> =>
+  Object.fromEntries(
+    Object.entries(state).map(([field, value]) => [field, toHex(sha256(leafBytes(value))).slice(0, 16)]),
+  );
+
 const remembered = new WeakMap<object, Uint8Array>();
 
 function hashOf(value: object): Uint8Array {
@@ -55,4 +61,9 @@ function leaf(value: unknown): string | Uint8Array {
     default:
       assert(false, `the state is plain: it has no ${typeof value}`);
   }
+}
+
+function leafBytes(value: unknown): Uint8Array {
+  const encoded = leaf(value);
+  return typeof encoded === "string" ? encodeUtf8(encoded) : encoded;
 }
