@@ -1,8 +1,9 @@
 import type { Command } from "../core/actions.ts";
 import { itemHash } from "../core/hash.ts";
+import { isPublicKey, peerPublicKey } from "../core/identity.ts";
 import type { Hash } from "../core/ids.ts";
 import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
-import { formatMultiaddr } from "../core/multiaddr.ts";
+import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult } from "../core/services.ts";
 import type { State } from "../core/state.ts";
 import type { Rules } from "./rules.ts";
@@ -77,10 +78,13 @@ export const commands: Rules<Command> = {
   },
 };
 
-function dialRefusal(state: State, address: { peerId: string }): CommandResult | null {
+function dialRefusal(state: State, address: DialAddress): CommandResult | null {
   if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
   if (address.peerId === state.config.peerId)
     return { tag: "invalid", detail: "that is the address of this node itself" };
+  if (!isPublicKey(peerPublicKey(address.peerId))) {
+    return { tag: "invalid", detail: `${address.peerId} is no ed25519 key that could sign` };
+  }
   if (state.targets.size >= DIAL_TARGETS_MAX) {
     return { tag: "unavailable", detail: `${DIAL_TARGETS_MAX} addresses are kept connected already` };
   }
