@@ -3,9 +3,10 @@ export type Hex = string;
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
-const NIBBLE: Readonly<Record<string, number>> = Object.fromEntries(
-  Array.from("0123456789abcdef", (digit, value) => [digit, value]),
-);
+/** The value of each lowercase hexadecimal digit by its character code, NO_DIGIT for every other character. */
+const NO_DIGIT = 255;
+const DIGITS = new Uint8Array(128).fill(NO_DIGIT);
+for (const [value, digit] of Array.from("0123456789abcdef").entries()) DIGITS[digit.charCodeAt(0)] = value;
 
 export function toHex(bytes: Uint8Array): Hex {
   let text = "";
@@ -18,9 +19,9 @@ export function fromHex(text: Hex): Uint8Array {
   if (text.length % 2 !== 0) throw new RangeError("hexadecimal text has an odd length");
   const bytes = new Uint8Array(text.length / 2);
   for (let index = 0; index < bytes.length; index++) {
-    const high = NIBBLE[text.charAt(2 * index)];
-    const low = NIBBLE[text.charAt(2 * index + 1)];
-    if (high === undefined || low === undefined) throw new RangeError("not lowercase hexadecimal text");
+    const high = DIGITS[text.charCodeAt(2 * index)] ?? NO_DIGIT;
+    const low = DIGITS[text.charCodeAt(2 * index + 1)] ?? NO_DIGIT;
+    if (high === NO_DIGIT || low === NO_DIGIT) throw new RangeError("not lowercase hexadecimal text");
     bytes[index] = high * 16 + low;
   }
   return bytes;

@@ -1,0 +1,5 @@
+import { benchActions } from "./actions.ts";
+import { benchCodec } from "./codec.ts";
+
+benchActions();
+benchCodec();
