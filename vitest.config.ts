@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     pool: "forks",
+    // Default exports of CommonJS packages as Node.js itself sees them.
+    deps: { interopDefault: false },
     include: ["{core,reducers,effects,service,fuzz}/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -21,7 +21,10 @@ export type Draft<S> = { -readonly [Field in keyof S]: S[Field] };
 /** What a reducer may cause. */
 export interface Context<Action extends Typed, Effect extends Typed> {
   readonly time: number;
-  /** A follow-up that must be enabled when its turn comes: else it is a bug. */
+  /**
+   * A follow-up that must be enabled when its turn comes: else it is a bug. Only for what nothing that may be queued
+   * before it can undo - a peer's connection may end in any action between, so what is about a peer is proposed.
+   */
   readonly dispatch: (action: Action) => void;
   /** A follow-up that its enabling condition may decline. */
   readonly propose: (action: Action) => void;

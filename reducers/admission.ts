@@ -121,16 +121,16 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
 
   "admission/endProbe": {
     enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "probing",
-    reduce: (draft, { attemptId, answered }, { dispatch }) => {
+    reduce: (draft, { attemptId, answered }, { propose }) => {
       const attempt = attemptOf(draft, attemptId);
       if (attempt.phase.tag !== "probing" || attempt.peerId === null) return;
       updateLive(draft, attempt.peerId, (live) => {
         live.probe = null;
       });
       const { from } = attempt.phase.offer;
-      if (!answered) dispatch({ type: "admission/accept", attemptId });
+      if (!answered) propose({ type: "admission/accept", attemptId });
       else
-        dispatch({
+        propose({
           type: "admission/reject",
           attemptId,
           to: from,

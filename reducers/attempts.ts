@@ -25,9 +25,9 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
   },
   "attempt/expire": {
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
-    reduce: (_draft, { attemptId }, { dispatch }) => {
+    reduce: (_draft, { attemptId }, { propose }) => {
       const detail = `not ready within ${ATTEMPT_TIMEOUT_MS} ms`;
-      dispatch({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+      propose({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
     },
   },
 };

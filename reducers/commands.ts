@@ -30,7 +30,7 @@ export const commands: Rules<Command> = {
 
   "command/disconnect": {
     enabled: () => true,
-    reduce: (draft, { requestId, peerId }, { effect, dispatch, propose }) => {
+    reduce: (draft, { requestId, peerId }, { effect, propose }) => {
       const targets = [...draft.targets.entries()].filter(([, { address }]) => address.peerId === peerId);
       const peer = draft.peers.get(peerId);
       for (const [key] of targets) {
@@ -40,7 +40,7 @@ export const commands: Rules<Command> = {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       const detail = "the operator ends the connection";
       if (attemptId !== undefined)
-        dispatch({ type: "connection/disconnect", attemptId, reason: "operator", detail });
+        propose({ type: "connection/disconnect", attemptId, reason: "operator", detail });
       for (const half of [peer?.dialing ?? null, peer?.answering ?? null]) {
         if (half !== null)
           propose({ type: "attempt/fail", attemptId: half, detail, rejection: null, retryAfterMs: 0 });

@@ -72,9 +72,9 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
 
   "event/textReceived": {
     enabled: (state, { attemptId }) => isOpen(state.attempts.get(attemptId)),
-    reduce: (_draft, { attemptId, channel }, { dispatch }) => {
+    reduce: (_draft, { attemptId, channel }, { propose }) => {
       const detail = `a text frame on ${channel}`;
-      dispatch({ type: "connection/disconnect", attemptId, reason: "undecodable", detail });
+      propose({ type: "connection/disconnect", attemptId, reason: "undecodable", detail });
     },
   },
 
@@ -192,16 +192,15 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
     reduce: (draft, { attemptId }, { propose }) => {
       const { early, peerId } = attemptOf(draft, attemptId);
       if (peerId === null) return;
+      // One at a time: a violation in the first must end the connection before the second is looked at.
+      const [first, ...others] = early;
       updateAttempt(draft, attemptId, (attempt) => {
-        attempt.early = [];
+        attempt.early = others;
       });
-      for (const entry of early) {
-        if (entry.channel === "transaction") {
-          propose({ type: "transaction/receive", peerId, message: entry.message });
-        } else {
-          propose({ type: "rpc/receive", peerId, message: entry.message });
-        }
-      }
+      if (first?.channel === "transaction")
+        propose({ type: "transaction/receive", peerId, message: first.message });
+      if (first?.channel === "rpc") propose({ type: "rpc/receive", peerId, message: first.message });
+      propose({ type: "connection/replayEarly", attemptId });
     },
   },
 

@@ -3,7 +3,7 @@ import { addressGroup, isLocalAddress } from "../core/address.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { peerPublicKey } from "../core/identity.ts";
 import type { AttemptId } from "../core/ids.ts";
-import { ENVELOPE_BYTES_MAX, SDP_BYTES_MAX, SIGNAL_AGE_MAX_MS } from "../core/limits.ts";
+import { DIAL_BACKOFF_MIN_MS, ENVELOPE_BYTES_MAX, SDP_BYTES_MAX, SIGNAL_AGE_MAX_MS } from "../core/limits.ts";
 import { REJECTIONS } from "../core/reasons.ts";
 import { drawHex } from "../core/rng.ts";
 import { checkSdp, sdpWithCandidates } from "../core/sdp.ts";
@@ -20,7 +20,7 @@ import type { Attempt, State, VerifyingReply } from "../core/state.ts";
 import { holdSlot, startAttempt } from "./attempts.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { updateAttempt } from "./state.ts";
+import { livePeer, updateAttempt } from "./state.ts";
 import { redialAfter } from "./targets.ts";
 
 /** The dialer's side of section 3: from an address to an applied answer. Each function is one step of it. */
@@ -32,14 +32,17 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
   "dial/start": {
     enabled: (state, { address }) => {
       const peerId = state.targets.get(address)?.address.peerId;
-      if (peerId === undefined || state.stopping) return false;
-      const peer = state.peers.get(peerId);
-      return peer === undefined || (peer.live === null && peer.dialing === null);
+      // A target whose peer is live is dialed again when that connection ends.
+      return peerId !== undefined && !state.stopping && livePeer(state, peerId) === undefined;
     },
     reduce: (draft, { address }, context) => {
       const target = draft.targets.get(address);
       if (target === undefined) return;
       const { peerId } = target.address;
+      if (draft.peers.get(peerId)?.dialing) {
+        redialAfter(draft, address, target, DIAL_BACKOFF_MIN_MS);
+        return;
+      }
       const shutOutUntilMs = Math.max(bannedUntil(draft, peerId), restsUntil(draft, peerId));
       if (shutOutUntilMs > 0) {
         redialAfter(draft, address, target, shutOutUntilMs - draft.timeMs);

@@ -50,7 +50,7 @@ export const fetch: Rules<FetchAction | Verified> = {
       livePeer(state, peerId)?.fetching === null &&
       canRequest(state, peerId) &&
       wanted(state, peerId).length > 0,
-    reduce: (draft, { peerId }, { dispatch }) => {
+    reduce: (draft, { peerId }, { propose }) => {
       const hashes = wanted(draft, peerId).slice(0, RPC_HASHES_MAX);
       const id = livePeer(draft, peerId)?.rpc?.nextId ?? null;
       for (const hash of hashes) {
@@ -62,7 +62,7 @@ export const fetch: Rules<FetchAction | Verified> = {
       updateLive(draft, peerId, (live) => {
         live.fetching = id;
       });
-      dispatch({ type: "rpc/request", peerId, body: { tag: "transactions", hashes } });
+      propose({ type: "rpc/request", peerId, body: { tag: "transactions", hashes } });
     },
   },
 

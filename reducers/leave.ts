@@ -67,8 +67,8 @@ export function endLive(
   if (live.probe !== null) {
     context.propose({ type: "admission/endProbe", attemptId: live.probe.attemptId, answered: false });
   }
-  // A duplicate that lost has left a live connection behind.
-  if (ending.reason !== "duplicate" && !draft.stopping) {
+  // A duplicate leaves another connection behind: its wake is declined as long as that one is live.
+  if (!draft.stopping) {
     const banMs = Math.max(0, bannedUntil(draft, peerId) - draft.timeMs);
     redialAfterEnd(draft, peerId, live.sinceMs, Math.max(leastWaitMs, banMs));
   }

@@ -29,7 +29,7 @@ export const control: Rules<ControlAction> = {
       const attempt = attemptOf(draft, attemptId);
       if ((attempt.hello === null) !== (message.tag === "hello")) {
         const detail = attempt.hello === null ? `${message.tag} before Hello` : "a second Hello";
-        context.dispatch({ type: "connection/disconnect", attemptId, reason: "badState", detail });
+        context.propose({ type: "connection/disconnect", attemptId, reason: "badState", detail });
         return;
       }
       receive(draft, attempt, message, context);
@@ -44,9 +44,9 @@ export const control: Rules<ControlAction> = {
       const { awaitingPong, heardMs } = live.control;
       if (awaitingPong !== null && draft.timeMs >= awaitingPong.sinceMs + PONG_TIMEOUT_MS) {
         const detail = `no Pong within ${PONG_TIMEOUT_MS} ms`;
-        context.dispatch({ type: "connection/disconnect", attemptId, reason: "timeout", detail });
+        context.propose({ type: "connection/disconnect", attemptId, reason: "timeout", detail });
       } else if (awaitingPong === null && draft.timeMs >= heardMs + PING_AFTER_MS) {
-        context.dispatch({ type: "control/sendPing", peerId, attemptId });
+        context.propose({ type: "control/sendPing", peerId, attemptId });
       } else {
         const dueMs =
           awaitingPong === null ? heardMs + PING_AFTER_MS : awaitingPong.sinceMs + PONG_TIMEOUT_MS;
@@ -72,18 +72,18 @@ export const control: Rules<ControlAction> = {
   "control/stalled": {
     enabled: (state, { peerId, attemptId, channel }) =>
       liveAttempt(state, peerId, attemptId)?.blocked.includes(channel) ?? false,
-    reduce: (_draft, { attemptId, channel }, { dispatch }) => {
+    reduce: (_draft, { attemptId, channel }, { propose }) => {
       const detail = `${channel} took nothing for ${STALLED_AFTER_MS} ms`;
-      dispatch({ type: "connection/disconnect", attemptId, reason: "stalled", detail });
+      propose({ type: "connection/disconnect", attemptId, reason: "stalled", detail });
     },
   },
 };
 
 /** The number of the ping whose answer proves that the peer is there: the open one, or one that is sent now. */
-export function startPing(peerId: PeerId, live: LivePeer, { dispatch }: Context): number {
+export function startPing(peerId: PeerId, live: LivePeer, { propose }: Context): number {
   const { awaitingPong, nextPing } = live.control;
   if (awaitingPong !== null) return awaitingPong.n;
-  dispatch({ type: "control/sendPing", peerId, attemptId: live.attemptId });
+  propose({ type: "control/sendPing", peerId, attemptId: live.attemptId });
   return nextPing;
 }
 
@@ -94,7 +94,7 @@ function receive(draft: StateDraft, attempt: Attempt, message: ControlMessage, c
       const { version, session, userAgent, channels } = message;
       if (session !== attempt.session) {
         const detail = "the Hello belongs to another session";
-        context.dispatch({ type: "connection/disconnect", attemptId, reason: "badSignature", detail });
+        context.propose({ type: "connection/disconnect", attemptId, reason: "badSignature", detail });
         return;
       }
       updateAttempt(draft, attemptId, (changed) => {
@@ -123,7 +123,7 @@ function answerPing(draft: StateDraft, attempt: Attempt, n: number, context: Con
     const { budget, waitS } = spend(refill(live.control.pingBudget, PING_RATE, draft.timeMs), PING_RATE);
     if (waitS > 0) {
       const detail = "pings faster than agreed";
-      context.dispatch({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+      context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
       return;
     }
     updateLive(draft, peerId, (changed) => {

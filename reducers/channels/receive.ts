@@ -52,11 +52,11 @@ function isRefused<T>(
   decoded: Decoded<T>,
   { id: attemptId }: Attempt,
   channel: ChannelName,
-  { dispatch }: Context,
+  { propose }: Context,
 ): decoded is Extract<Decoded<T>, { tag: "failed" }> {
   if (decoded.tag === "decoded") return false;
   const { reason, detail } = decoded;
-  dispatch({ type: "connection/disconnect", attemptId, reason, detail: `${channel}: ${detail}` });
+  propose({ type: "connection/disconnect", attemptId, reason, detail: `${channel}: ${detail}` });
   return true;
 }
 
@@ -67,7 +67,7 @@ function deliver(draft: StateDraft, attempt: Attempt, entry: Early, context: Con
     const waiting = attempt.early.filter(({ channel }) => channel === entry.channel).length;
     if (waiting >= EARLY_MAX[entry.channel]) {
       const detail = `more than ${EARLY_MAX[entry.channel]} messages on ${entry.channel} before the Hello`;
-      context.dispatch({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+      context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
       return;
     }
     updateAttempt(draft, attemptId, (changed) => {

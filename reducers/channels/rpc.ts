@@ -28,7 +28,7 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       if (violation !== null) {
         const { reason, detail } = violation;
         const { attemptId } = live;
-        context.dispatch({ type: "connection/disconnect", attemptId, reason, detail: `rpc: ${detail}` });
+        context.propose({ type: "connection/disconnect", attemptId, reason, detail: `rpc: ${detail}` });
       } else if (message.tag === "request") {
         serve(draft, live, peerId, message, context);
       } else {
@@ -86,9 +86,9 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       const blockedSinceMs = liveAttempt(state, peerId, attemptId)?.rpc?.blockedSinceMs ?? null;
       return blockedSinceMs !== null && state.timeMs >= blockedSinceMs + RPC_BLOCKED_MS;
     },
-    reduce: (_draft, { attemptId }, { dispatch }) => {
+    reduce: (_draft, { attemptId }, { propose }) => {
       const detail = `rpc: no response to any of ${RPC_OPEN_MAX} requests`;
-      dispatch({ type: "connection/disconnect", attemptId, reason: "timeout", detail });
+      propose({ type: "connection/disconnect", attemptId, reason: "timeout", detail });
     },
   },
 
@@ -108,10 +108,10 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       const peerId = state.attempts.get(attemptId)?.peerId ?? null;
       return peerId !== null && (liveAttempt(state, peerId, attemptId)?.rpc?.theirs.includes(rpcId) ?? false);
     },
-    reduce: (draft, { attemptId, rpcId, items }, { dispatch }) => {
+    reduce: (draft, { attemptId, rpcId, items }, { propose }) => {
       const { peerId } = attemptOf(draft, attemptId);
       if (peerId === null) return;
-      dispatch({
+      propose({
         type: "rpc/respond",
         peerId,
         attemptId,
@@ -168,7 +168,7 @@ function serve(
   { attemptId }: LivePeer,
   peerId: PeerId,
   { id, body }: Extract<RpcMessage, { tag: "request" }>,
-  { effect, dispatch }: Context,
+  { effect, propose }: Context,
 ): void {
   updateRpc(draft, peerId, (channel) => {
     channel.theirNextId = id + 1;
@@ -178,7 +178,7 @@ function serve(
     effect({ type: "effect/loadItems", attemptId, rpcId: id, hashes: body.hashes });
   } else {
     // Blocks, snarks and the rest come with their protocols: until then a node has none of them.
-    dispatch({ type: "rpc/respond", peerId, attemptId, id, body: { tag: "notFound" } });
+    propose({ type: "rpc/respond", peerId, attemptId, id, body: { tag: "notFound" } });
   }
 }
 

@@ -30,7 +30,7 @@ export const transaction: Rules<TransactionAction> = {
       if (violation !== null) {
         const { reason, detail } = violation;
         const { attemptId } = live;
-        context.dispatch({
+        context.propose({
           type: "connection/disconnect",
           attemptId,
           reason,
@@ -172,7 +172,7 @@ function receive(
         channel.theirSeq = window.seq;
         if (resume !== null) channel.cursor = resumeIndex(draft.transactions, resume);
       });
-      context.dispatch({ type: "transaction/sendInfos", peerId });
+      context.propose({ type: "transaction/sendInfos", peerId });
       return;
     }
     case "refloor":
@@ -197,7 +197,7 @@ function refloor(
   if (waitS > 0) {
     const { attemptId } = live;
     const detail = "transaction: Refloor faster than agreed";
-    context.dispatch({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
     return;
   }
   updateTransaction(draft, peerId, (channel) => {
