@@ -1,5 +1,5 @@
 import { assert } from "../assert.ts";
-import { fromHex, type Hex, toHex } from "../bytes.ts";
+import { fromHex, type Hex, isHex, toHex } from "../bytes.ts";
 import { DecodeError, type Reader, type Writer } from "./io.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
@@ -60,9 +60,8 @@ export function hex<T extends Hex = Hex>(length: number): Schema<T> {
   return {
     read: (from) => toHex(from.bytes(length)) as T,
     write: (to, value) => {
-      const raw = fromHex(value);
-      assert(raw.length === length, "encoded hexadecimal text has the length of its type");
-      to.bytes(raw);
+      assert(isHex(value, length), "encoded hexadecimal text has the length of its type");
+      to.bytes(fromHex(value));
     },
     shape: { tag: "hex", length },
   };
