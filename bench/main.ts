@@ -1,5 +1,7 @@
 import { benchActions } from "./actions.ts";
 import { benchCodec } from "./codec.ts";
+import { benchConnection } from "./connection.ts";
 
 benchActions();
 benchCodec();
+await benchConnection();

@@ -1,0 +1,85 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
+import { parseLine } from "../core/recording.ts";
+import { ephemeralKey } from "../service/key-file.ts";
+import { DEFAULT_ADMISSION, startNode } from "../service/node.ts";
+import { segmentName } from "../service/recorder.ts";
+import { print, rounded } from "./measure.ts";
+
+/** From the command to dial to ready, between two processes over loopback, and which step takes how long. */
+
+const DIALS = 20;
+
+/** The inputs of the dialer at which one step ends and the next begins. */
+const STEPS = [
+  ["command/dial", "event/localDescription", "create the offer"],
+  ["event/localDescription", "event/signalSealed", "sign and seal it"],
+  ["event/signalSealed", "event/signalAnswered", "HTTP: the listener opens, verifies, answers, signs"],
+  ["event/signalAnswered", "event/signatureChecked", "open and verify the answer"],
+  ["event/signatureChecked", "event/connected", "ICE and DTLS"],
+  ["event/connected", "ready", "SCTP and both Hellos"],
+] as const;
+
+export async function benchConnection(): Promise<void> {
+  const listener = fork(new URL("./listener.ts", import.meta.url), { execArgv: ["--import", "tsx"] });
+  const [text]: unknown[] = await once(listener, "message");
+  const parsed = parseMultiaddr(String(text));
+  if (parsed.tag !== "address") throw new Error(`the listener has no address: ${parsed.detail}`);
+  const dials: ReadonlyMap<string, number>[] = [];
+  for (let dial = 0; dial < DIALS; dial++) dials.push(await timeDial(parsed.address));
+  listener.disconnect();
+  const total = dials.map(
+    (times) => (times.get("ready") ?? Number.NaN) - (times.get("command/dial") ?? Number.NaN),
+  );
+  print({
+    bench: "dial to ready",
+    dials: DIALS,
+    medianMs: median(total),
+    maxMs: rounded(Math.max(...total)),
+  });
+  for (const [from, to, step] of STEPS) {
+    const spans = dials.map((times) => (times.get(to) ?? Number.NaN) - (times.get(from) ?? Number.NaN));
+    print({ bench: "dial to ready", step, medianMs: median(spans) });
+  }
+}
+
+/** When each kind of input came first: whole milliseconds, from the recording of the dialer. */
+async function timeDial(address: DialAddress): Promise<ReadonlyMap<string, number>> {
+  const directory = mkdtempSync(join(tmpdir(), "pollen-bench-"));
+  const node = await startNode({
+    key: ephemeralKey(),
+    listen: null,
+    peers: [address],
+    peersMax: 100,
+    admission: DEFAULT_ADMISSION,
+    trustedProxies: [],
+    record: directory,
+    log: pino({ level: "silent" }),
+  });
+  let live = node.state().peers.get(address.peerId)?.live;
+  while (!live) {
+    await new Promise((resolve) => setImmediate(resolve));
+    live = node.state().peers.get(address.peerId)?.live;
+  }
+  await node.stop();
+  const times = new Map<string, number>([["ready", live.sinceMs]]);
+  for (const text of readFileSync(join(directory, segmentName(0)), "utf8")
+    .trimEnd()
+    .split("\n")) {
+    const line = parseLine(text);
+    if (line.tag === "input" && !times.has(line.input.type)) times.set(line.input.type, line.timeMs);
+  }
+  rmSync(directory, { recursive: true });
+  return times;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
+}
