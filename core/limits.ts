@@ -27,6 +27,8 @@ export const SIGNAL_AGE_MAX_MS = 60_000;
 export const REPLAY_MEMORY_MS = 180_000;
 /** The answerer waits this long before it starts checks: sooner, DTLS stalls for a second (3). */
 export const CANDIDATES_HOLD_MS = 500;
+/** Gathering candidates ends after this time at most (3). Without STUN it takes no time at all. */
+export const GATHERING_TIMEOUT_MS = 3_000;
 /** One deadline from the start of an attempt to ready (3.3). */
 export const ATTEMPT_TIMEOUT_MS = 15_000;
 /** Every signaling request is answered within this time (3.1). */

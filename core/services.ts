@@ -30,7 +30,10 @@ export interface Transport {
   applyAnswer(attemptId: AttemptId, sdp: string): void;
   /** @param candidates values of `a=candidate` attributes, without `a=` */
   addCandidates(attemptId: AttemptId, candidates: readonly string[]): void;
-  /** In order and reliable per channel. More than 256 KiB unsent -> `event/channelBlocked`, later `event/channelDrained`. */
+  /**
+   * In order and reliable per channel. More than 256 KiB unsent -> `event/channelBlocked`, again whenever some of it
+   * has left but not all, and in the end `event/channelDrained`.
+   */
   send(attemptId: AttemptId, channel: ChannelName, bytes: Uint8Array): void;
   /** `graceful`: what was sent still leaves before the connection ends. Idempotent; unknown ids are ignored. */
   close(attemptId: AttemptId, graceful: boolean): void;

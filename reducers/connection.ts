@@ -3,10 +3,10 @@ import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/contro
 import { freshRpc } from "../core/channels/rpc.ts";
 import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS, type ChannelName } from "../core/channels/table.ts";
 import { freshTransaction } from "../core/channels/transaction.ts";
-import type { PeerId } from "../core/ids.ts";
+import type { AttemptId, PeerId } from "../core/ids.ts";
 import { BAN_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
 import { severity } from "../core/reasons.ts";
-import type { Attempt, LivePeer, State } from "../core/state.ts";
+import type { Attempt, State } from "../core/state.ts";
 import { endAttempt, forgetAttemptWakes } from "./attempts.ts";
 import { receiveBytes } from "./channels/receive.ts";
 import { endLive, leave } from "./leave.ts";
@@ -79,23 +79,29 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
   },
 
   "event/channelBlocked": {
-    enabled: (state, { attemptId, channel }) => !blockedOf(state, attemptId)?.includes(channel),
+    enabled: (state, { attemptId }) => readyPeerOf(state, attemptId) !== undefined,
     reduce: (draft, { attemptId, channel }) => {
-      const { peerId } = attemptOf(draft, attemptId);
-      if (peerId === null) return;
-      updateLive(draft, peerId, (live) => {
-        live.blocked = [...live.blocked, channel];
-      });
+      const peerId = readyPeerOf(draft, attemptId);
+      if (peerId === undefined) return;
+      if (!livePeer(draft, peerId)?.blocked.includes(channel)) {
+        updateLive(draft, peerId, (live) => {
+          live.blocked = [...live.blocked, channel];
+        });
+      }
+      // Said again, it means progress: the peer has that long for the next part.
       const stalled = { type: "control/stalled", peerId, attemptId, channel } as const;
       wakeAt(draft, `stalled ${channel} ${attemptId}`, draft.timeMs + STALLED_AFTER_MS, stalled);
     },
   },
 
   "event/channelDrained": {
-    enabled: (state, { attemptId, channel }) => blockedOf(state, attemptId)?.includes(channel) ?? false,
+    enabled: (state, { attemptId, channel }) => {
+      const peerId = readyPeerOf(state, attemptId);
+      return peerId !== undefined && (livePeer(state, peerId)?.blocked.includes(channel) ?? false);
+    },
     reduce: (draft, { attemptId, channel }) => {
-      const { peerId } = attemptOf(draft, attemptId);
-      if (peerId === null) return;
+      const peerId = readyPeerOf(draft, attemptId);
+      if (peerId === undefined) return;
       updateLive(draft, peerId, (live) => {
         live.blocked = live.blocked.filter((blocked) => blocked !== channel);
       });
@@ -246,10 +252,9 @@ const isShared = (name: ChannelName, theirBits: number): boolean =>
 const isOpen = (attempt: Attempt | undefined): boolean =>
   attempt?.phase.tag === "ready" || (attempt?.phase.tag === "connecting" && attempt.connected);
 
-function blockedOf(state: State, attemptId: Attempt["id"]): LivePeer["blocked"] | undefined {
+function readyPeerOf(state: State, attemptId: AttemptId): PeerId | undefined {
   const attempt = state.attempts.get(attemptId);
-  if (attempt?.phase.tag !== "ready" || attempt.peerId === null) return CHANNEL_NAMES;
-  return livePeer(state, attempt.peerId)?.blocked;
+  return attempt?.phase.tag === "ready" ? (attempt.peerId ?? undefined) : undefined;
 }
 
 /** Which of two connections with one key stays, by signed values alone, so that both ends choose alike (3.3). */

@@ -4,6 +4,7 @@ import { CHANNEL_NAMES, CHANNELS, type ChannelName } from "../../core/channels/t
 import type { AttemptId } from "../../core/ids.ts";
 import {
   BUFFERED_BYTES_MAX,
+  GATHERING_TIMEOUT_MS,
   GOODBYE_DRAIN_MS,
   SDP_CANDIDATES_MAX,
   SDP_MESSAGE_BYTES_MIN,
@@ -22,9 +23,6 @@ export interface Traffic {
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
-
-/** Gathering candidates ends after this time at most (section 3). Without STUN it takes no time at all. */
-const GATHERING_TIMEOUT_MS = 3_000;
 
 interface Channel {
   readonly name: ChannelName;
@@ -217,9 +215,9 @@ export class Connection {
   #onDrained(channel: Channel): void {
     if (!channel.blocked || this.#closing) return;
     this.#write(channel, channel.waiting);
-    if (channel.waiting.length > 0 || channel.dc.bufferedAmount() > BUFFERED_BYTES_MAX) return;
-    channel.blocked = false;
-    this.#tell({ type: "event/channelDrained", attemptId: this.#attemptId, channel: channel.name });
+    channel.blocked = channel.waiting.length > 0 || channel.dc.bufferedAmount() > BUFFERED_BYTES_MAX;
+    const type = channel.blocked ? "event/channelBlocked" : "event/channelDrained";
+    this.#tell({ type, attemptId: this.#attemptId, channel: channel.name });
   }
 
   /**
