@@ -4,9 +4,20 @@ import { CHUNK_BYTES } from "./limits.ts";
 
 /** `H("label", x, ...)` of the protocol: SHA-256 over the ASCII label, one zero byte and the parts. */
 export function hash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = sha256.create().update(ascii(`${label}\0`));
+  const state = sha256.create().update(prefixOf(label));
   for (const part of parts) state.update(part);
   return state.digest();
+}
+
+const prefixes = new Map<string, Uint8Array>();
+
+/** There are a dozen labels; their bytes are made once. */
+function prefixOf(label: string): Uint8Array {
+  const known = prefixes.get(label);
+  if (known !== undefined) return known;
+  const prefix = ascii(`${label}\0`);
+  prefixes.set(label, prefix);
+  return prefix;
 }
 
 export function sha256Hex(bytes: Uint8Array): Hex {
