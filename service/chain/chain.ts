@@ -28,7 +28,8 @@ export function createEmbeddedChain(genesis: Genesis, emit: (event: ChainEvent) 
 
   const verify = async ({ hash, bytes }: ItemBytes): Promise<TransactionVerdict> => {
     const verdict = await verdictOf(genesis, bytes);
-    if (verdict.tag === "valid") kept.set(hash, bytes);
+    // A copy: the bytes are a view of the message they came in, which may be a hundred times as long.
+    if (verdict.tag === "valid") kept.set(hash, bytes.slice());
     return verdict;
   };
 
