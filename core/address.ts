@@ -34,7 +34,7 @@ export function addressGroup(text: string): string {
   const bits = address.kind() === "ipv4" ? IPV4_GROUP_BITS : IPV6_GROUP_BITS;
   const masked = address
     .toByteArray()
-    .map((byte, index) => byte & (0xff << Math.max(0, 8 * (index + 1) - bits)) & 0xff);
+    .map((byte, index) => byte & (0xff << Math.min(8, Math.max(0, 8 * (index + 1) - bits))) & 0xff);
   return `${ipaddr.fromByteArray(masked).toString()}/${bits}`;
 }
 

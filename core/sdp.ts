@@ -25,6 +25,8 @@ const FINGERPRINT = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/i;
  */
 export function checkSdp(sdp: string, kind: "offer" | "answer", allowLocal: boolean): CheckedSdp {
   if (/[^\r\n\x20-\x7e]/.test(sdp)) return bad("has characters outside printable ASCII");
+  // A lone CR is no end of a line here, but some parsers drop it or end a line there: they would read another SDP.
+  if (/\r(?!\n)/.test(sdp)) return bad("has a carriage return inside a line");
   const lines = sdp.split(/\r\n|\n/).filter((line) => line !== "");
   const media = lines.filter((line) => line.startsWith("m="));
   if (media.length !== 1 || !media[0]?.startsWith("m=application "))

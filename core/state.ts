@@ -1,7 +1,7 @@
 import type { Action } from "./actions.ts";
 import type { Hex } from "./bytes.ts";
 import type { TransactionInfo } from "./chain.ts";
-import type { Budget, ControlState } from "./channels/control.ts";
+import type { Budget, ControlMessage, ControlState } from "./channels/control.ts";
 import type { RpcChannel, RpcMessage } from "./channels/rpc.ts";
 import type { ChannelName } from "./channels/table.ts";
 import type { TransactionChannel, TransactionMessage } from "./channels/transaction.ts";
@@ -141,6 +141,7 @@ export interface PeerHello {
 }
 
 export type Early =
+  | { readonly channel: "control"; readonly message: ControlMessage }
   | { readonly channel: "transaction"; readonly message: TransactionMessage }
   | { readonly channel: "rpc"; readonly message: RpcMessage };
 

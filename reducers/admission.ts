@@ -3,6 +3,7 @@ import { addressGroup, isLocalAddress, isLoopback } from "../core/address.ts";
 import type { Hex } from "../core/bytes.ts";
 import type { Budget } from "../core/channels/control.ts";
 import { decode, encode } from "../core/codec/codec.ts";
+import { encodeUtf8 } from "../core/codec/utf8.ts";
 import { hexToPeerId, isPublicKey, peerPublicKey } from "../core/identity.ts";
 import type { PeerId } from "../core/ids.ts";
 import {
@@ -30,13 +31,13 @@ import {
   unsignedRejectedSchema,
 } from "../core/signals.ts";
 import type { Attempt, CheckedOffer, State } from "../core/state.ts";
-import { endAttempt, holdSlot, startAttempt } from "./attempts.ts";
+import { abandon, endAttempt, holdSlot, startAttempt } from "./attempts.ts";
 import { refill, spend } from "./buckets.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { attemptOf, livePeer, updateAttempt, updateLive, wakeAt } from "./state.ts";
+import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, wakeAt } from "./state.ts";
 
 /** The listener's side of section 3, cheapest check first (3.2). No connection object before all of them passed. */
 
@@ -127,6 +128,7 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
       updateLive(draft, attempt.peerId, (live) => {
         live.probe = null;
       });
+      forgetWake(draft, `probe ${attemptId}`);
       const { from } = attempt.phase.offer;
       if (!answered) propose({ type: "admission/accept", attemptId });
       else
@@ -236,8 +238,7 @@ export function admitOffer(
   const older = draft.peers.get(peerId)?.answering ?? null;
   holdSlot(draft, peerId, "answering", attempt.id);
   if (older !== null) {
-    const detail = "replaced by a newer offer of the same key";
-    context.propose({ type: "attempt/fail", attemptId: older, detail, rejection: null, retryAfterMs: 0 });
+    abandon(older, "duplicate", "replaced by a newer offer of the same key", context);
   }
   const live = livePeer(draft, peerId);
   if (live === undefined) {
@@ -255,8 +256,9 @@ export function admitOffer(
 
 export function sealAnswer(draft: StateDraft, attempt: Attempt, sdp: string, context: Context): void {
   if (attempt.peerId === null || attempt.phase.tag !== "answering") return;
-  if (sdp.length > SDP_BYTES_MAX) {
-    const detail = `our own SDP has ${sdp.length} bytes, more than ${SDP_BYTES_MAX}`;
+  const sdpBytes = encodeUtf8(sdp).length;
+  if (sdpBytes > SDP_BYTES_MAX) {
+    const detail = `our own SDP has ${sdpBytes} bytes, more than ${SDP_BYTES_MAX}`;
     context.dispatch({
       type: "attempt/fail",
       attemptId: attempt.id,
@@ -393,14 +395,17 @@ function takeTokens(draft: StateDraft, address: string, group: string): number {
   return waitS;
 }
 
-/** A full table forgets the bucket that was used longest ago: it has refilled the most. */
+/** A full table forgets the buckets that were used longest ago: they have refilled the most. */
 function bounded(buckets: State["admission"]["buckets"]): State["admission"]["buckets"] {
-  if (buckets.size <= ADMISSION_BUCKETS_MAX) return buckets;
-  let oldest: readonly [string, Budget] | undefined;
-  for (const entry of buckets.entries()) {
-    if (oldest === undefined || entry[1].atMs < oldest[1].atMs) oldest = entry;
+  let kept = buckets;
+  while (kept.size > ADMISSION_BUCKETS_MAX) {
+    let oldest: readonly [string, Budget] | undefined;
+    for (const entry of kept.entries()) {
+      if (oldest === undefined || entry[1].atMs < oldest[1].atMs) oldest = entry;
+    }
+    if (oldest !== undefined) kept = kept.delete(oldest[0]);
   }
-  return oldest === undefined ? buckets : buckets.delete(oldest[0]);
+  return kept;
 }
 
 const retryAfter = (waitS: number): number =>

@@ -2,6 +2,7 @@ import type { SignalAction } from "../core/actions.ts";
 import { addressGroup } from "../core/address.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
+import type { Reason } from "../core/reasons.ts";
 import type { Attempt } from "../core/state.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, updateAttempt, updatePeer, wakeAt } from "./state.ts";
@@ -25,9 +26,8 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
   },
   "attempt/expire": {
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
-    reduce: (_draft, { attemptId }, { propose }) => {
-      const detail = `not ready within ${ATTEMPT_TIMEOUT_MS} ms`;
-      propose({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
+    reduce: (_draft, { attemptId }, context) => {
+      abandon(attemptId, "timeout", `not ready within ${ATTEMPT_TIMEOUT_MS} ms`, context);
     },
   },
 };
@@ -65,6 +65,12 @@ export function startAttempt(
     attemptId: id,
   });
   return id;
+}
+
+/** We give up an attempt that is not ready, with a Goodbye if the peer can already hear one (section 4). */
+export function abandon(attemptId: AttemptId, reason: Reason, detail: string, { propose }: Context): void {
+  propose({ type: "connection/disconnect", attemptId, reason, detail });
+  propose({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
 }
 
 /** Releases what an attempt holds. One with a transport stays as `closing` until its last event. */
@@ -108,6 +114,7 @@ export function releaseSlot(draft: StateDraft, { id, peerId }: Pick<Attempt, "id
     if (peer.dialing === id) peer.dialing = null;
     if (peer.answering === id) peer.answering = null;
     if (peer.live?.attemptId === id) peer.live = null;
+    if (peer.live?.probe?.attemptId === id) peer.live = { ...peer.live, probe: null };
   });
   const peer = draft.peers.get(peerId);
   if (peer !== undefined && peer.dialing === null && peer.answering === null && peer.live === null) {

@@ -6,6 +6,7 @@ import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limit
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult } from "../core/services.ts";
 import type { State } from "../core/state.ts";
+import { abandon } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
 import { forgetWake, livePeer } from "./state.ts";
 
@@ -30,7 +31,7 @@ export const commands: Rules<Command> = {
 
   "command/disconnect": {
     enabled: () => true,
-    reduce: (draft, { requestId, peerId }, { effect, propose }) => {
+    reduce: (draft, { requestId, peerId }, context) => {
       const targets = [...draft.targets.entries()].filter(([, { address }]) => address.peerId === peerId);
       const peer = draft.peers.get(peerId);
       for (const [key] of targets) {
@@ -40,16 +41,15 @@ export const commands: Rules<Command> = {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       const detail = "the operator ends the connection";
       if (attemptId !== undefined)
-        propose({ type: "connection/disconnect", attemptId, reason: "operator", detail });
+        context.propose({ type: "connection/disconnect", attemptId, reason: "operator", detail });
       for (const half of [peer?.dialing ?? null, peer?.answering ?? null]) {
-        if (half !== null)
-          propose({ type: "attempt/fail", attemptId: half, detail, rejection: null, retryAfterMs: 0 });
+        if (half !== null) abandon(half, "operator", detail, context);
       }
       const result: CommandResult =
         peer === undefined && targets.length === 0
           ? { tag: "notFound", detail: `no connection with ${peerId}` }
           : { tag: "disconnected", peerId };
-      effect({ type: "effect/answerCommand", requestId, result });
+      context.effect({ type: "effect/answerCommand", requestId, result });
     },
   },
 
@@ -65,14 +65,9 @@ export const commands: Rules<Command> = {
 
   "command/stop": {
     enabled: (state) => !state.stopping,
-    reduce: (draft, _command, { propose }) => {
+    reduce: (draft, _command, context) => {
       draft.stopping = true;
-      const detail = "the node stops";
-      for (const { id: attemptId, phase } of draft.attempts.values()) {
-        if (phase.tag === "ready")
-          propose({ type: "connection/disconnect", attemptId, reason: "shutdown", detail });
-        else propose({ type: "attempt/fail", attemptId, detail, rejection: null, retryAfterMs: 0 });
-      }
+      for (const id of draft.attempts.keys()) abandon(id, "shutdown", "the node stops", context);
       for (const key of draft.targets.keys()) forgetWake(draft, `dial ${key}`);
     },
   },

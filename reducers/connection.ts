@@ -7,7 +7,7 @@ import type { AttemptId, PeerId } from "../core/ids.ts";
 import { BAN_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
 import { severity } from "../core/reasons.ts";
 import type { Attempt, State } from "../core/state.ts";
-import { endAttempt, forgetAttemptWakes } from "./attempts.ts";
+import { abandon, endAttempt, forgetAttemptWakes } from "./attempts.ts";
 import { receiveBytes } from "./channels/receive.ts";
 import { endLive, leave } from "./leave.ts";
 import { punish } from "./penalties.ts";
@@ -99,13 +99,20 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       const peerId = readyPeerOf(state, attemptId);
       return peerId !== undefined && (livePeer(state, peerId)?.blocked.includes(channel) ?? false);
     },
-    reduce: (draft, { attemptId, channel }) => {
+    reduce: (draft, { attemptId, channel }, { propose }) => {
       const peerId = readyPeerOf(draft, attemptId);
       if (peerId === undefined) return;
       updateLive(draft, peerId, (live) => {
         live.blocked = live.blocked.filter((blocked) => blocked !== channel);
       });
       forgetWake(draft, `stalled ${channel} ${attemptId}`);
+      // What waited for the buffer is written now.
+      if (channel === "transaction") propose({ type: "transaction/sendInfos", peerId });
+      if (channel !== "rpc") return;
+      for (const { id, body } of livePeer(draft, peerId)?.rpc?.unsent ?? []) {
+        propose({ type: "rpc/respond", peerId, attemptId, id, body });
+      }
+      propose({ type: "fetch/next", peerId });
     },
   },
 
@@ -185,27 +192,30 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
         };
       });
       propose({ type: "control/keepAlive", peerId, attemptId });
-      propose({ type: "transaction/givePermit", peerId });
       propose({ type: "connection/replayEarly", attemptId });
     },
   },
 
   "connection/replayEarly": {
-    enabled: (state, { attemptId }) => {
-      const attempt = state.attempts.get(attemptId);
-      return attempt?.phase.tag === "ready" && attempt.early.length > 0;
-    },
+    enabled: (state, { attemptId }) => readyPeerOf(state, attemptId) !== undefined,
     reduce: (draft, { attemptId }, { propose }) => {
       const { early, peerId } = attemptOf(draft, attemptId);
       if (peerId === null) return;
       // One at a time: a violation in the first must end the connection before the second is looked at.
       const [first, ...others] = early;
+      if (first === undefined) {
+        // Only now, so that nothing that was sent without a permit can use this one.
+        propose({ type: "transaction/givePermit", peerId });
+        return;
+      }
       updateAttempt(draft, attemptId, (attempt) => {
         attempt.early = others;
       });
-      if (first?.channel === "transaction")
+      if (first.channel === "control")
+        propose({ type: "control/receive", attemptId, message: first.message });
+      else if (first.channel === "transaction")
         propose({ type: "transaction/receive", peerId, message: first.message });
-      if (first?.channel === "rpc") propose({ type: "rpc/receive", peerId, message: first.message });
+      else propose({ type: "rpc/receive", peerId, message: first.message });
       propose({ type: "connection/replayEarly", attemptId });
     },
   },
@@ -215,7 +225,14 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
     reduce: (draft, { attemptId, reason, detail }, context) => {
       const attempt = attemptOf(draft, attemptId);
       // Before a Hello with the right session nobody has proven to own the key: it is not punished (section 4).
-      if (attempt.hello !== null && attempt.peerId !== null) punish(draft, attempt.peerId, reason);
+      if (attempt.hello !== null && attempt.peerId !== null) {
+        punish(draft, attempt.peerId, reason);
+        // A banned key does not come back by a connection that was being set up meanwhile.
+        const { dialing = null, answering = null } = draft.peers.get(attempt.peerId) ?? {};
+        for (const half of severity(reason) === "violation" ? [dialing, answering] : []) {
+          if (half !== null && half !== attemptId) abandon(half, reason, detail, context);
+        }
+      }
       if (attempt.opened.includes("control")) {
         const banMs = attempt.hello !== null && severity(reason) === "violation" ? BAN_MS : 0;
         context.effect({

@@ -1,9 +1,16 @@
 import type { SignalAction } from "../core/actions.ts";
 import { addressGroup, isLocalAddress } from "../core/address.ts";
 import { decode, encode } from "../core/codec/codec.ts";
+import { encodeUtf8 } from "../core/codec/utf8.ts";
 import { peerPublicKey } from "../core/identity.ts";
 import type { AttemptId } from "../core/ids.ts";
-import { DIAL_BACKOFF_MIN_MS, ENVELOPE_BYTES_MAX, SDP_BYTES_MAX, SIGNAL_AGE_MAX_MS } from "../core/limits.ts";
+import {
+  DIAL_BACKOFF_MIN_MS,
+  ENVELOPE_BYTES_MAX,
+  RETRY_AFTER_MAX_S,
+  SDP_BYTES_MAX,
+  SIGNAL_AGE_MAX_MS,
+} from "../core/limits.ts";
 import { REJECTIONS } from "../core/reasons.ts";
 import { drawHex } from "../core/rng.ts";
 import { checkSdp, sdpWithCandidates } from "../core/sdp.ts";
@@ -70,8 +77,9 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
 
 export function sealOffer(draft: StateDraft, attempt: Attempt, sdp: string, context: Context): void {
   if (attempt.peerId === null) return;
-  if (sdp.length > SDP_BYTES_MAX) {
-    fail(attempt.id, `our own SDP has ${sdp.length} bytes, more than ${SDP_BYTES_MAX}`, context);
+  const sdpBytes = encodeUtf8(sdp).length;
+  if (sdpBytes > SDP_BYTES_MAX) {
+    fail(attempt.id, `our own SDP has ${sdpBytes} bytes, more than ${SDP_BYTES_MAX}`, context);
     return;
   }
   const { chainId, publicKey, listen } = draft.config;
@@ -126,9 +134,12 @@ export function openReply(
     case "failed":
       fail(attempt.id, outcome.error, context);
       return;
-    case "refused":
-      fail(attempt.id, `HTTP status ${outcome.status}`, context, null, 1_000 * (outcome.retryAfterS ?? 0));
+    case "refused": {
+      // Nobody has signed this: a middle box must not be able to stop the dialing for good.
+      const retryAfterS = Math.min(RETRY_AFTER_MAX_S, outcome.retryAfterS ?? 0);
+      fail(attempt.id, `HTTP status ${outcome.status}`, context, null, 1_000 * retryAfterS);
       return;
+    }
     case "envelope": {
       updateAttempt(draft, attempt.id, (changed) => {
         changed.phase = { tag: "openingReply" };

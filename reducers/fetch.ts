@@ -184,7 +184,7 @@ function wanted(state: State, peerId: PeerId): readonly Hash[] {
     .map(({ hash }) => hash);
 }
 
-const sameInfo = (a: TransactionInfo, b: TransactionInfo): boolean =>
+export const sameInfo = (a: TransactionInfo, b: TransactionInfo): boolean =>
   a.hash === b.hash && a.fee === b.fee && a.sender === b.sender && a.nonce === b.nonce;
 
 const entryFor = (state: State, info: TransactionInfo): NewEntry<TransactionInfo> => ({

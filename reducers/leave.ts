@@ -27,7 +27,9 @@ export function leave(
 ): void {
   const wasReady = attempt.phase.tag === "ready";
   endLive(draft, attempt, ending, context, leastWaitMs);
-  if (!wasReady && attempt.target !== null && ending.reason !== "duplicate") {
+  // As long as another connection with this key is live there is nothing to dial; its end sets the next dial.
+  const hasOther = attempt.peerId !== null && livePeer(draft, attempt.peerId) !== undefined;
+  if (!wasReady && attempt.target !== null && !hasOther) {
     backOff(draft, attempt.target, { attempt, rejection: null, retryAfterMs: leastWaitMs }, context);
   }
   forgetAttemptWakes(draft, attempt.id);

@@ -24,9 +24,10 @@ export interface Failure {
 export function backOff(draft: StateDraft, address: DialAddress, failure: Failure, context: Context): void {
   const key = formatMultiaddr(address);
   const target = draft.targets.get(key);
-  if (target === undefined) return;
+  if (target === undefined || draft.stopping) return;
   // A transport that fails between the signals and ready has lost a race inside the library: dial again at once.
-  const lostRace = failure.attempt.phase.tag === "connecting" && failure.rejection === null;
+  const { phase, hasTransport } = failure.attempt;
+  const lostRace = phase.tag === "connecting" && !hasTransport;
   if (
     lostRace &&
     target.retries < DIAL_RETRIES_AT_ONCE &&

@@ -1,11 +1,12 @@
 import { type KeyObject, randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import type { Logger } from "pino";
 import type { Command } from "../core/actions.ts";
 import { isLoopback } from "../core/address.ts";
 import { type Hex, toHex } from "../core/bytes.ts";
 import type { PeerId, RequestId } from "../core/ids.ts";
 import * as limits from "../core/limits.ts";
-import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
+import { type DialAddress, formatMultiaddr, type HostKind } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
 import { type AdmissionLimits, type Config, initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
@@ -115,10 +116,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     finish = resolve;
   });
 
+  let isReleased = false;
   const release = async (): Promise<void> => {
+    isReleased = true;
     store?.close();
     transport.closeAll();
-    for (const answer of answers.values()) answer({ tag: "unavailable", detail: "the node has stopped" });
+    for (const answer of answers.values()) answer(STOPPED);
     answers.clear();
     await signaling.close();
     await recorder?.close();
@@ -150,6 +153,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const command = (given: CommandOf): Promise<CommandResult> =>
     new Promise((resolve) => {
+      if (isReleased) {
+        resolve(STOPPED);
+        return;
+      }
       const requestId = nextRequestId();
       answers.set(requestId, resolve);
       running.input({ ...given, requestId });
@@ -190,6 +197,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 }
 
 const LOOPBACK = "127.0.0.1";
+const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopped" };
+const HOST_KINDS: Readonly<Record<number, HostKind>> = { 4: "ip4", 6: "ip6" };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -217,7 +226,7 @@ function listenAddress(listen: NodeOptions["listen"], port: number | null, peerI
         : listen.host;
   return formatMultiaddr({
     scheme: "http",
-    hostKind: host.includes(":") ? "ip6" : "ip4",
+    hostKind: HOST_KINDS[isIP(host)] ?? "dns",
     host,
     port,
     peerId,

@@ -1,14 +1,15 @@
 import {
   createReadStream,
   createWriteStream,
-  existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
+  renameSync,
   rmSync,
   type WriteStream,
 } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { finished, pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Input } from "../core/actions.ts";
 import { formatLine, HASH_EVERY, hashLine, RECORDING_FORMAT, type RecordLine } from "../core/recording.ts";
@@ -24,7 +25,7 @@ export const segmentName = (index: number): string => `${index.toString().padSta
 
 export interface Recorder {
   readonly record: (input: Input, timeMs: number, after: State) => void;
-  /** Everything written is on its way to the disk. */
+  /** Ends with the hash of the last state. Everything is with the operating system then; never rejects. */
   readonly close: () => Promise<void>;
 }
 
@@ -34,6 +35,7 @@ export interface RecorderOptions {
   /** Recording has ended before the node did, and why. */
   readonly onStop: (reason: string) => void;
   readonly segmentBytes?: number;
+  readonly backlogBytesMax?: number;
 }
 
 export class RecordingError extends Error {
@@ -49,17 +51,20 @@ export function createRecorder({
   initial,
   onStop,
   segmentBytes = SEGMENT_BYTES,
+  backlogBytesMax = BACKLOG_BYTES_MAX,
 }: RecorderOptions): Recorder {
-  prepare(directory);
   let index = 0;
-  let inputs = 0;
-  let written = 0;
+  let segmentWritten = 0;
+  /** Bytes of all segments that the disk has not taken yet: a segment that was closed still counts. */
+  let backlog = 0;
   let isStopped = false;
-  const compressions: Promise<void>[] = [];
-  let stream = open(0);
+  let inputs = 0;
+  let hashed = 0;
+  let last = initial;
+  const endings: Promise<void>[] = [];
+  let stream = watch(createWriteStream("", { fd: openFirst(directory) }));
 
-  function open(segment: number): WriteStream {
-    const opened = createWriteStream(join(directory, segmentName(segment)), { flags: "wx", mode: 0o600 });
+  function watch(opened: WriteStream): WriteStream {
     opened.on("error", (error) => stop(`cannot write the recording: ${error.message}`));
     return opened;
   }
@@ -67,28 +72,30 @@ export function createRecorder({
   function stop(reason: string): void {
     if (isStopped) return;
     isStopped = true;
-    stream.end();
+    endings.push(endOf(stream).then(() => undefined));
     onStop(reason);
   }
 
   function write(line: RecordLine): void {
-    const text = `${formatLine(line)}\n`;
-    written += text.length;
-    stream.write(text);
-    if (stream.writableLength > BACKLOG_BYTES_MAX) stop("the disk is slower than the node");
+    const bytes = Buffer.from(`${formatLine(line)}\n`);
+    segmentWritten += bytes.length;
+    backlog += bytes.length;
+    stream.write(bytes, () => {
+      backlog -= bytes.length;
+    });
+  }
+
+  function writeHash(): void {
+    hashed = inputs;
+    write(hashLine(last, inputs));
   }
 
   function rotate(): void {
     const path = join(directory, segmentName(index));
-    const full = stream;
-    compressions.push(
-      new Promise<void>((resolve) => full.end(resolve))
-        .then(() => compress(path))
-        .catch((error: unknown) => stop(`cannot compress ${path}: ${String(error)}`)),
-    );
+    endings.push(endOf(stream).then((isWhole) => (isWhole ? compress(path) : undefined)));
     index += 1;
-    written = 0;
-    stream = open(index);
+    segmentWritten = 0;
+    stream = watch(createWriteStream(join(directory, segmentName(index)), { flags: "wx", mode: FILE_MODE }));
   }
 
   write({ tag: "header", format: RECORDING_FORMAT, version: VERSION, state: initial });
@@ -96,34 +103,65 @@ export function createRecorder({
     record: (input, timeMs, after) => {
       if (isStopped) return;
       inputs += 1;
+      last = after;
       write({ tag: "input", timeMs, input });
-      if (inputs % HASH_EVERY === 0) write(hashLine(after, inputs));
-      if (written >= segmentBytes) rotate();
+      if (inputs % HASH_EVERY === 0) writeHash();
+      if (backlog > backlogBytesMax) stop("the disk is slower than the node");
+      else if (segmentWritten >= segmentBytes) rotate();
     },
     close: async () => {
       if (!isStopped) {
         isStopped = true;
-        await new Promise<void>((resolve) => stream.end(resolve));
+        if (hashed < inputs) writeHash();
+        endings.push(endOf(stream).then(() => undefined));
       }
-      await Promise.all(compressions);
+      await Promise.all(endings);
     },
   };
 }
 
-function prepare(directory: string): void {
-  if (existsSync(directory) && readdirSync(directory).length > 0) {
-    throw new RecordingError(`${directory} is not empty; choose a new directory for this recording`);
-  }
+/** Recordings tell everything a node has seen: for its owner only. */
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+
+/** What is wrong with the directory shows at the start of the node, not later. */
+function openFirst(directory: string): number {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+    if (readdirSync(directory).length === 0) {
+      return openSync(join(directory, segmentName(0)), "wx", FILE_MODE);
+    }
   } catch (error) {
     throw new RecordingError(
-      `cannot create ${directory}: ${error instanceof Error ? error.message : String(error)}`,
+      `cannot record to ${directory}: ${error instanceof Error ? error.message : String(error)}`,
     );
+  }
+  throw new RecordingError(`${directory} is not empty; choose a new directory for this recording`);
+}
+
+/** Ends a stream. @returns whether all of it was written; what went wrong is told by its `error` event */
+async function endOf(stream: WriteStream): Promise<boolean> {
+  stream.end();
+  try {
+    await finished(stream);
+    return true;
+  } catch {
+    return false;
   }
 }
 
+/** The compressed file has its name only when it is complete. If that fails, the original stays and is as good. */
 async function compress(path: string): Promise<void> {
-  await pipeline(createReadStream(path), createGzip(), createWriteStream(`${path}.gz`, { mode: 0o600 }));
-  rmSync(path);
+  const partial = `${path}.partial`;
+  try {
+    await pipeline(
+      createReadStream(path),
+      createGzip(),
+      createWriteStream(partial, { flags: "wx", mode: FILE_MODE }),
+    );
+    renameSync(partial, `${path}.gz`);
+    rmSync(path);
+  } catch {
+    rmSync(partial, { force: true });
+  }
 }

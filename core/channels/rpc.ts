@@ -88,6 +88,8 @@ export interface RpcChannel {
   readonly theirNextId: number;
   /** Ids of the peer's requests that we have not answered yet, at most RPC_OPEN_MAX. */
   readonly theirs: readonly number[];
+  /** Our answers to some of these, as long as the transport's buffer is full. */
+  readonly unsent: readonly { readonly id: number; readonly body: RpcResponse }[];
   /** Since when all our slots are blocked by requests that timed out; null while one is usable. */
   readonly blockedSinceMs: number | null;
 }
@@ -105,5 +107,6 @@ export const freshRpc = (): RpcChannel => ({
   ours: [],
   theirNextId: 0,
   theirs: [],
+  unsent: [],
   blockedSinceMs: null,
 });

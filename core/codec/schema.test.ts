@@ -121,6 +121,31 @@ describe("reader and writer", () => {
     expect(result.tag === "decoded" && result.value.buffer === message.buffer).toBe(true);
   });
 
+  const WIDTHS: readonly (readonly [string, Schema<unknown>, unknown, readonly number[]])[] = [
+    ["u8", u8, 1, [1]],
+    ["u16", u16, 0x0201, [1, 2]],
+    ["u32", u32, 0x04030201, [1, 2, 3, 4]],
+    ["u64", u64, 0x0807060504030201n, [1, 2, 3, 4, 5, 6, 7, 8]],
+    ["bytes", bytes(3), Uint8Array.of(1, 2, 3), [1, 2, 3]],
+  ];
+
+  test.each(WIDTHS)(
+    "a %s is written where it belongs when the writer grows for it",
+    (_, schema, value, expected) => {
+      for (let before = 0; before <= 1_100; before++) {
+        const writer = new Writer();
+        writer.bytes(new Uint8Array(before).fill(9));
+        schema.write(writer, value);
+        const written = writer.finish();
+        expect([before, written.length, ...written.subarray(before)]).toEqual([
+          before,
+          before + expected.length,
+          ...expected,
+        ]);
+      }
+    },
+  );
+
   test("what a writer wrote survives its growth, and its result is its own", () => {
     const writer = new Writer();
     const expected: number[] = [];

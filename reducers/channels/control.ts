@@ -97,6 +97,11 @@ function receive(draft: StateDraft, attempt: Attempt, message: ControlMessage, c
         context.propose({ type: "connection/disconnect", attemptId, reason: "badSignature", detail });
         return;
       }
+      if (version < 1 || (channels & 1) === 0) {
+        const detail = `a Hello of version ${version} for channels ${channels}`;
+        context.propose({ type: "connection/disconnect", attemptId, reason: "undecodable", detail });
+        return;
+      }
       updateAttempt(draft, attemptId, (changed) => {
         changed.hello = { version, userAgent, channels };
       });
@@ -119,17 +124,16 @@ function receive(draft: StateDraft, attempt: Attempt, message: ControlMessage, c
 function answerPing(draft: StateDraft, attempt: Attempt, n: number, context: Context): void {
   const { id: attemptId, peerId } = attempt;
   const live = peerId === null ? undefined : liveAttempt(draft, peerId, attemptId);
-  if (peerId !== null && live !== undefined) {
-    const { budget, waitS } = spend(refill(live.control.pingBudget, PING_RATE, draft.timeMs), PING_RATE);
-    if (waitS > 0) {
-      const detail = "pings faster than agreed";
-      context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
-      return;
-    }
-    updateLive(draft, peerId, (changed) => {
-      changed.control = { ...changed.control, pingBudget: budget };
-    });
+  if (peerId === null || live === undefined) return;
+  const { budget, waitS } = spend(refill(live.control.pingBudget, PING_RATE, draft.timeMs), PING_RATE);
+  if (waitS > 0) {
+    const detail = "pings faster than agreed";
+    context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    return;
   }
+  updateLive(draft, peerId, (changed) => {
+    changed.control = { ...changed.control, pingBudget: budget };
+  });
   context.effect({ type: "effect/send", attemptId, channel: "control", message: { tag: "pong", n } });
 }
 

@@ -4,13 +4,13 @@ import { CHANNELS, type ChannelName } from "../../core/channels/table.ts";
 import { transactionSchema } from "../../core/channels/transaction.ts";
 import { type Decoded, decode } from "../../core/codec/codec.ts";
 import type { Schema } from "../../core/codec/schema.ts";
-import { RPC_OPEN_MAX } from "../../core/limits.ts";
+import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
 import type { Attempt, Early } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { livePeer, updateAttempt, updateLive } from "../state.ts";
 
 /** What a peer may have sent before its Hello is here: what one permit per channel allows (section 4). */
-const EARLY_MAX = { transaction: 2, rpc: RPC_OPEN_MAX } as const;
+const EARLY_MAX = { control: RATE_BURST, transaction: 2, rpc: RPC_OPEN_MAX } as const;
 
 /** The time of the last message is kept this coarse, so that most messages do not change it. */
 const HEARD_STEP_MS = 1_000;
@@ -28,7 +28,11 @@ export function receiveBytes(
     case "control": {
       const decoded = decodeOn(channel, controlSchema, bytes);
       if (isRefused(decoded, attempt, channel, context)) return;
-      context.dispatch({ type: "control/receive", attemptId: attempt.id, message: decoded.value });
+      const { value: message } = decoded;
+      // A peer that is ready before us may ping already; its budget begins when we are.
+      if (message.tag === "ping" && attempt.hello !== null)
+        deliver(draft, attempt, { channel, message }, context);
+      else context.dispatch({ type: "control/receive", attemptId: attempt.id, message });
       return;
     }
     case "transaction": {
@@ -66,7 +70,7 @@ function deliver(draft: StateDraft, attempt: Attempt, entry: Early, context: Con
   if (attempt.phase.tag !== "ready") {
     const waiting = attempt.early.filter(({ channel }) => channel === entry.channel).length;
     if (waiting >= EARLY_MAX[entry.channel]) {
-      const detail = `more than ${EARLY_MAX[entry.channel]} messages on ${entry.channel} before the Hello`;
+      const detail = `more than ${EARLY_MAX[entry.channel]} messages on ${entry.channel} before the connection is ready`;
       context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
       return;
     }
@@ -75,7 +79,9 @@ function deliver(draft: StateDraft, attempt: Attempt, entry: Early, context: Con
     });
   } else if (peerId !== null) {
     // Not enabled, and so ignored, on a channel that one of us does not use.
-    if (entry.channel === "transaction")
+    if (entry.channel === "control")
+      context.propose({ type: "control/receive", attemptId, message: entry.message });
+    else if (entry.channel === "transaction")
       context.propose({ type: "transaction/receive", peerId, message: entry.message });
     else context.propose({ type: "rpc/receive", peerId, message: entry.message });
   }

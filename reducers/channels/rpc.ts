@@ -96,9 +96,13 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
     enabled: (state, { peerId, attemptId, id }) =>
       liveAttempt(state, peerId, attemptId)?.rpc?.theirs.includes(id) ?? false,
     reduce: (draft, { peerId, attemptId, id, body }, { effect }) => {
+      const isBlocked = livePeer(draft, peerId)?.blocked.includes("rpc") ?? false;
       updateRpc(draft, peerId, (channel) => {
-        channel.theirs = channel.theirs.filter((other) => other !== id);
+        const unsent = channel.unsent.filter((other) => other.id !== id);
+        channel.unsent = isBlocked ? [...unsent, { id, body }] : unsent;
+        if (!isBlocked) channel.theirs = channel.theirs.filter((other) => other !== id);
       });
+      if (isBlocked) return;
       effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "response", id, body } });
     },
   },
@@ -123,8 +127,9 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
 };
 
 export function canRequest(state: State, peerId: PeerId): boolean {
-  const channel = channelOf(state, peerId);
-  return channel !== undefined && channel.ours.length < RPC_OPEN_MAX;
+  const live = livePeer(state, peerId);
+  if (live === undefined || live.rpc === null || live.blocked.includes("rpc")) return false;
+  return live.rpc.ours.length < RPC_OPEN_MAX;
 }
 
 const channelOf = (state: State, peerId: PeerId): RpcChannel | undefined =>

@@ -11,7 +11,7 @@ import { answerPermit, resumeIndex } from "../../core/pool-log.ts";
 import type { Reason } from "../../core/reasons.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { refill, spend } from "../buckets.ts";
-import { withdraw } from "../fetch.ts";
+import { sameInfo, withdraw } from "../fetch.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateTransaction, wakeAt } from "../state.ts";
 
@@ -64,7 +64,10 @@ export const transaction: Rules<TransactionAction> = {
   },
 
   "transaction/sendInfos": {
-    enabled: (state, { peerId }) => channelOf(state, peerId)?.theirs.tag === "open",
+    enabled: (state, { peerId }) => {
+      const live = livePeer(state, peerId);
+      return live?.transaction?.theirs.tag === "open" && !live.blocked.includes("transaction");
+    },
     reduce: (draft, { peerId }, { effect }) => {
       const live = livePeer(draft, peerId);
       const channel = channelOf(draft, peerId);
@@ -149,9 +152,21 @@ function violationOf(
       // This version never asks for a band, so there is none to report as done.
       if (message.items.length === 0)
         return { reason: "badState", detail: "empty Infos without a finished band" };
-      return null;
+      return contradiction(message.items);
     }
   }
+}
+
+/** Two different infos for one hash cannot both be right. */
+function contradiction(items: readonly TransactionInfo[]): { reason: Reason; detail: string } | null {
+  const infos = new Map<string, TransactionInfo>();
+  for (const info of items) {
+    const other = infos.get(info.hash);
+    if (other !== undefined && !sameInfo(other, info))
+      return { reason: "itemMismatch", detail: `two different infos for ${info.hash}` };
+    infos.set(info.hash, info);
+  }
+  return null;
 }
 
 const growingSeq = (channel: TransactionChannel, seq: number): { reason: Reason; detail: string } | null =>

@@ -1,0 +1,262 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { ascii, toHex } from "../core/bytes.ts";
+import { itemHash } from "../core/hash.ts";
+import type { Hash, PeerId, RequestId } from "../core/ids.ts";
+import {
+  ADMISSION_GLOBAL_BURST,
+  ADMISSION_GLOBAL_PER_SECOND,
+  ADMISSION_GROUP_BURST,
+  ADMISSION_GROUP_PER_SECOND,
+  ADMISSION_IP_BURST,
+  ADMISSION_IP_PER_SECOND,
+  HALF_OPEN_MAX,
+  HALF_OPEN_PER_GROUP_MAX,
+  PEERS_MAX_DEFAULT,
+} from "../core/limits.ts";
+import type { DialAddress } from "../core/multiaddr.ts";
+import type { Config } from "../core/state.ts";
+import { createChain, encodeTransaction, type SimChain, type SimTransaction } from "./sim-chain.ts";
+import { type Clock, createClock } from "./sim-clock.ts";
+import { createCrypto, createVault, type Vault } from "./sim-crypto.ts";
+import { DEFAULT_LINK, type Host, type Later, type LinkOptions, type World } from "./sim-host.ts";
+import { type Identity, identityOf } from "./sim-identity.ts";
+import { createNode, type NodeObserver, type SimNode } from "./sim-node.ts";
+import { createRandom, type Random } from "./sim-random.ts";
+import { createWeb, type SimWeb } from "./sim-signaling.ts";
+import { createNetwork, type NetworkObserver, type SimNetwork } from "./sim-transport.ts";
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  readonly seed: number;
+  readonly link?: Partial<LinkOptions>;
+  readonly config?: Partial<Config>;
+  readonly isRecorded?: boolean;
+  /** Everybody who watches, in this order: checkers, counters, the transcript. */
+  readonly observers?: readonly ClusterObserver[];
+}
+
+export type ClusterObserver = Partial<NodeObserver> & Partial<NetworkObserver>;
+
+/** Many nodes in one process on one virtual clock: the same options give the same run, to the last bit. */
+export interface Cluster {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly vault: Vault;
+  readonly web: SimWeb;
+  readonly network: SimNetwork;
+  /** The running or last process of each node. */
+  readonly nodes: readonly SimNode[];
+  readonly node: (index: number) => SimNode;
+  readonly chain: (index: number) => SimChain;
+  readonly identity: (index: number) => Identity;
+  readonly addressOf: (index: number) => DialAddress;
+  readonly dial: (from: number, to: number) => RequestId;
+  readonly submit: (index: number, transaction: SimTransaction) => Hash;
+  /** The link breaks at once; both ends are told after `noticeMs`. */
+  readonly cutLink: (a: number, b: number, noticeMs?: number) => void;
+  readonly kill: (index: number) => void;
+  /** Kills the process and starts another with the same key, an empty pool and the same addresses to dial. */
+  readonly restart: (index: number) => void;
+  readonly stop: (index: number) => void;
+  readonly runFor: (ms: number) => void;
+  /** Runs until nothing is pending. @throws Error that says what still is after `limitMs` */
+  readonly runUntilQuiet: (limitMs?: number) => void;
+  readonly inputs: () => number;
+  /** One recording per process that ever ran. */
+  readonly recordings: () => readonly (readonly string[])[];
+}
+
+/** Some time after the epoch: no rule may depend on small numbers. */
+export const START_MS = 1_700_000_000_000;
+const PORT = 7_300;
+const QUIET_LIMIT_MS = 180_000;
+const QUIET_STEP_MS = 50;
+
+export function createCluster(options: ClusterOptions): Cluster {
+  const { seed, observers = [] } = options;
+  const clock = createClock(START_MS);
+  const random = createRandom(seed);
+  const world: World = { clock, random, link: { ...DEFAULT_LINK, ...options.link } };
+  const identities = Array.from({ length: options.nodes }, (_, index) => identityOf(`node ${index}`));
+  const secrets = new Map(identities.map(({ publicKey, secret }) => [publicKey, secret]));
+  const vault = createVault((publicKey) => secrets.get(publicKey));
+  const web = createWeb(world);
+  const network = createNetwork(world, {
+    sent: (...sent) => {
+      for (const observer of observers) observer.sent?.(...sent);
+    },
+  });
+  const nodeObserver: NodeObserver = {
+    before: (node, input) => {
+      for (const observer of observers) observer.before?.(node, input);
+    },
+    after: (node, input, result) => {
+      for (const observer of observers) observer.after?.(node, input, result);
+    },
+  };
+  const chains: SimChain[] = [];
+  const everyNode: SimNode[] = [];
+  const targets = new Map<number, Set<number>>();
+
+  function start(index: number, life: number): SimNode {
+    const identity = at(identities, index);
+    const node = createNode({
+      index,
+      life,
+      address: addressOfIndex(index),
+      config: { ...defaultConfig(identity, index), ...options.config },
+      seed: toHex(sha256(ascii(`${seed} ${index} ${life}`))),
+      clock,
+      isRecorded: options.isRecorded ?? false,
+      observer: nodeObserver,
+      services: (host, answer) => {
+        const later = laterOf(world, host);
+        const chain = createChain(later, host.give);
+        chains[index] = chain;
+        return {
+          transport: network.transportOf(host),
+          signaling: web.signalingOf(host),
+          crypto: createCrypto(identity, vault, later, host.give),
+          chain,
+          operator: { answer },
+        };
+      },
+    });
+    web.listen(node, PORT);
+    everyNode.push(node);
+    return node;
+  }
+
+  const nodes = identities.map((_, index) => start(index, 0));
+  const addressOf = (index: number): DialAddress => ({
+    scheme: "http",
+    hostKind: "ip4",
+    host: addressOfIndex(index),
+    port: PORT,
+    peerId: at(identities, index).peerId,
+  });
+  const dial = (from: number, to: number): RequestId => {
+    targets.set(from, (targets.get(from) ?? new Set()).add(to));
+    return at(nodes, from).command((requestId) => ({
+      type: "command/dial",
+      requestId,
+      address: addressOf(to),
+    }));
+  };
+  const kill = (index: number): void => {
+    at(nodes, index).kill();
+    network.vanish(at(nodes, index));
+  };
+  const runFor = (ms: number): void => {
+    const untilMs = clock.nowMs + ms;
+    while (clock.runNext(untilMs));
+    clock.advanceTo(untilMs);
+  };
+
+  return {
+    clock,
+    random,
+    vault,
+    web,
+    network,
+    nodes,
+    node: (index) => at(nodes, index),
+    chain: (index) => at(chains, index),
+    identity: (index) => at(identities, index),
+    addressOf,
+    dial,
+    kill,
+    runFor,
+    submit: (index, transaction) => {
+      const bytes = encodeTransaction(transaction);
+      at(nodes, index).command((requestId) => ({ type: "command/submitTransaction", requestId, bytes }));
+      return itemHash(bytes) as Hash;
+    },
+    cutLink: (a, b, noticeMs = 0) => network.cut(a, b, noticeMs),
+    restart: (index) => {
+      if (at(nodes, index).isAlive()) kill(index);
+      nodes[index] = start(index, at(nodes, index).life + 1);
+      for (const target of targets.get(index) ?? []) dial(index, target);
+    },
+    stop: (index) => {
+      at(nodes, index).command(() => ({ type: "command/stop" }));
+    },
+    runUntilQuiet: (limitMs = QUIET_LIMIT_MS) => {
+      const untilMs = clock.nowMs + limitMs;
+      for (;;) {
+        runFor(QUIET_STEP_MS);
+        const why = pendingIn(clock, nodes);
+        if (why === null) return;
+        if (clock.nowMs >= untilMs) throw new Error(`not quiet after ${limitMs} ms: ${why}`);
+      }
+    },
+    inputs: () => everyNode.reduce((sum, { inputs }) => sum + inputs, 0),
+    recordings: () => everyNode.flatMap(({ recorder }) => (recorder === null ? [] : [recorder.lines()])),
+  };
+}
+
+/** Why a cluster is not quiet yet; null if only keepalive is left to happen. */
+function pendingIn(clock: Clock, nodes: readonly SimNode[]): string | null {
+  if (clock.inFlight > 0) return `${clock.inFlight} events are on their way`;
+  for (const node of nodes) {
+    if (!node.isAlive()) continue;
+    const { attempts, peers, targets, fetches, batches } = node.state;
+    if (fetches.size > 0) return `node ${node.index} fetches ${fetches.size} items`;
+    if (batches.size > 0) return `node ${node.index} verifies ${batches.size} batches`;
+    for (const { id, phase } of attempts.values()) {
+      if (phase.tag !== "ready") return `attempt ${id} of node ${node.index} is ${phase.tag}`;
+    }
+    for (const { peerId, live } of peers.values()) {
+      // The other process may be gone or another one by now: then the end of this connection is still to come.
+      if (live !== null && !isMutual(nodes, node, peerId)) return `node ${node.index} has lost ${peerId}`;
+      const ours = live?.transaction?.ours.tag ?? "permitGiven";
+      if (ours !== "permitGiven") return `node ${node.index} has its permit for ${peerId} ${ours}`;
+    }
+    for (const { address } of targets.values()) {
+      const isUp = nodes.some((other) => other.isAlive() && other.state.config.peerId === address.peerId);
+      const isLive = (peers.get(address.peerId)?.live ?? null) !== null;
+      if (isUp && !isLive) return `node ${node.index} is not connected with ${address.host}`;
+    }
+  }
+  return null;
+}
+
+function isMutual(nodes: readonly SimNode[], node: SimNode, peerId: PeerId): boolean {
+  const other = nodes.find(({ state }) => state.config.peerId === peerId);
+  return other?.isAlive() === true && other.state.peers.get(node.state.config.peerId)?.live != null;
+}
+
+/** Each node in an address group of its own, in a public range. */
+const addressOfIndex = (index: number): string => `20.${index >> 8}.${index & 255}.7`;
+
+function laterOf({ clock, random, link }: World, host: Host): Later {
+  return (run) =>
+    clock.after(random.between(...link.serviceMs), () => {
+      if (host.isAlive()) run();
+    });
+}
+
+function defaultConfig({ peerId, publicKey }: Identity, index: number): Config {
+  return {
+    peerId,
+    publicKey,
+    chainId: "c4".repeat(32),
+    userAgent: `simulated ${index}`,
+    listen: `/ip4/${addressOfIndex(index)}/tcp/${PORT}/http/p2p/${peerId}`,
+    peersMax: PEERS_MAX_DEFAULT,
+    allowPrivateCandidates: false,
+    admission: {
+      ip: { burst: ADMISSION_IP_BURST, perSecond: ADMISSION_IP_PER_SECOND },
+      group: { burst: ADMISSION_GROUP_BURST, perSecond: ADMISSION_GROUP_PER_SECOND },
+      global: { burst: ADMISSION_GLOBAL_BURST, perSecond: ADMISSION_GLOBAL_PER_SECOND },
+      halfOpenMax: HALF_OPEN_MAX,
+      halfOpenPerGroupMax: HALF_OPEN_PER_GROUP_MAX,
+    },
+  };
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const entry = list[index];
+  if (entry === undefined) throw new RangeError(`there is no node ${index}`);
+  return entry;
+}

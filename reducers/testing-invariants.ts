@@ -1,0 +1,248 @@
+import { unsettledOf } from "../core/channels/transaction.ts";
+import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
+import { ADMISSION_BUCKETS_MAX, OFFENDERS_MAX, RPC_OPEN_MAX } from "../core/limits.ts";
+import { formatMultiaddr } from "../core/multiaddr.ts";
+import { priorityKey } from "../core/priority.ts";
+import type { Attempt, LivePeer, State } from "../core/state.ts";
+
+/**
+ * What holds of every state between two inputs, whatever came before. The check remembers nothing; each rule is
+ * shown to bite by testing-invariants.test.ts.
+ *
+ * @returns one sentence for each invariant that is broken
+ */
+export function brokenInvariants(state: State): readonly string[] {
+  const broken: string[] = [];
+  const must = (holds: boolean, invariant: string): void => {
+    if (!holds) broken.push(invariant);
+  };
+  checkSlots(state, must);
+  for (const attempt of state.attempts.values()) checkAttempt(state, attempt, must);
+  for (const { live } of state.peers.values()) if (live !== null) checkLive(state, live, must);
+  checkFetches(state, must);
+  checkPool(state, must);
+  checkDeadlines(state, must);
+  checkBounds(state, must);
+  return broken;
+}
+
+type Must = (holds: boolean, invariant: string) => void;
+
+const NO_TRANSPORT: readonly Attempt["phase"]["tag"][] = [
+  "openingOffer",
+  "verifyingOffer",
+  "probing",
+  "sealingRejection",
+];
+const UNANSWERED: readonly Attempt["phase"]["tag"][] = [...NO_TRANSPORT, "answering", "sealingAnswer"];
+
+const isUnfinished = ({ phase }: Attempt): boolean => phase.tag !== "ready" && phase.tag !== "closing";
+
+function checkSlots(state: State, must: Must): void {
+  must(state.peers.size <= state.config.peersMax, "peers <= peersMax (P34)");
+  for (const [peerId, peer] of state.peers.entries()) {
+    const { dialing, answering, live } = peer;
+    must(peer.peerId === peerId, `slot ${peerId} names its key`);
+    must(dialing !== null || answering !== null || live !== null, `slot ${peerId} is held by something`);
+    const roles = [
+      [dialing, "outgoing"],
+      [answering, "incoming"],
+    ] as const;
+    for (const [attemptId, direction] of roles) {
+      if (attemptId === null) continue;
+      const attempt = state.attempts.get(attemptId);
+      const holds = attempt?.direction === direction && attempt.peerId === peerId && isUnfinished(attempt);
+      must(holds, `slot ${peerId} is held by an unfinished ${direction} attempt`);
+    }
+    if (live === null) continue;
+    const attempt = state.attempts.get(live.attemptId);
+    must(attempt?.phase.tag === "ready" && attempt.peerId === peerId, `live ${peerId} has a ready attempt`);
+    must(attempt?.direction === live.direction, `live ${peerId} has the direction of its attempt`);
+  }
+}
+
+function checkAttempt(state: State, attempt: Attempt, must: Must): void {
+  const { id, phase, peerId, direction } = attempt;
+  const name = `attempt ${id} (${phase.tag})`;
+  must(id < state.nextAttemptId, `${name} has a number that was given`);
+  const peer = peerId === null ? undefined : state.peers.get(peerId);
+  must((phase.tag === "ready") === (peer?.live?.attemptId === id), `${name} is live exactly if it is ready`);
+  must(
+    attempt.hasTransport !== NO_TRANSPORT.includes(phase.tag),
+    `${name} has a transport if its phase does`,
+  );
+  const isOpen = direction === "incoming" && UNANSWERED.includes(phase.tag);
+  must((attempt.requestId !== null) === isOpen, `${name} keeps its request until it is answered (P06)`);
+  must(attempt.early.length === 0 || phase.tag !== "closing", `${name} keeps no early messages when closing`);
+  must(attempt.early.length === 0 || phase.tag !== "ready", `${name} has processed its early messages`);
+  if (isUnfinished(attempt) && peerId !== null) {
+    const held = direction === "outgoing" ? peer?.dialing : peer?.answering;
+    must(held === id || phase.tag === "sealingRejection", `${name} holds the slot of its key`);
+  }
+  if (phase.tag === "probing") {
+    must(peer?.live?.probe?.attemptId === id, `${name} waits for the answer to a probe`);
+  }
+}
+
+function checkLive(state: State, live: LivePeer, must: Must): void {
+  const name = `live ${live.attemptId}`;
+  const { probe, rpc, transaction, fetching, blocked } = live;
+  if (probe !== null) {
+    must(state.attempts.get(probe.attemptId)?.phase.tag === "probing", `${name} is probed for an attempt`);
+    must(live.control.awaitingPong?.n === probe.n, `${name} was sent the ping of its probe`);
+  }
+  must(new Set(blocked).size === blocked.length, `${name} lists a blocked channel once`);
+  if (rpc !== null) {
+    must(
+      rpc.ours.length <= RPC_OPEN_MAX && rpc.theirs.length <= RPC_OPEN_MAX,
+      `${name} has 4 slots each way`,
+    );
+    const isBlocked = rpc.ours.length === RPC_OPEN_MAX && rpc.ours.every(({ abandoned }) => abandoned);
+    must(isBlocked === (rpc.blockedSinceMs !== null), `${name} knows whether its slots are blocked`);
+  }
+  const request = rpc?.ours.find(({ id }) => id === fetching);
+  must(fetching === null || request?.abandoned === false, `${name} fetches with an open request`);
+  if (transaction === null) return;
+  const { ours, theirs } = transaction;
+  must(ours.tag !== "processing" || ours.unsettled.length > 0, `${name} processes something (law 2)`);
+  must(ours.tag !== "idle" || state.stopping, `${name} holds a permit or is processed (law 2)`);
+  for (const hash of unsettledOf(transaction)) {
+    const announcers = state.fetches.get(hash)?.announcers;
+    const peerId = state.attempts.get(live.attemptId)?.peerId ?? null;
+    must(
+      peerId !== null && (announcers?.has(peerId) ?? false),
+      `${name}: unsettled ${hash} is being fetched`,
+    );
+  }
+  const peerId = state.attempts.get(live.attemptId)?.peerId;
+  const waits = peerId != null && state.waiting.has(peerId);
+  must(theirs.tag === "open" || !waits, `${name} waits with a permit`);
+  must(theirs.tag !== "open" || waits || blocked.includes("transaction"), `${name} waits with its permit`);
+}
+
+function checkFetches(state: State, must: Must): void {
+  const liveOf = (peerId: PeerId): LivePeer | undefined => state.peers.get(peerId)?.live ?? undefined;
+  for (const peerId of state.waiting.keys()) must(liveOf(peerId) !== undefined, `waiting ${peerId} is live`);
+  for (const [hash, { announcers, stage }] of state.fetches.entries()) {
+    const name = `fetch ${hash} (${stage.tag})`;
+    must(announcers.size > 0, `${name} has an announcer`);
+    for (const peerId of announcers.keys()) {
+      const isUnsettled = unsettledOf(liveOf(peerId)?.transaction ?? null).includes(hash);
+      must(isUnsettled, `${name} is unsettled for its announcer`);
+    }
+    if (stage.tag === "requested") {
+      const live = liveOf(stage.peerId);
+      const request = live?.rpc?.ours.find(({ id }) => id === live.fetching);
+      must(request?.hashes.includes(hash) ?? false, `${name} is asked for in an open request`);
+    }
+    if (stage.tag === "verifying") {
+      must(state.batches.get(stage.batchId)?.hashes.includes(hash) ?? false, `${name} is in its batch`);
+    }
+  }
+}
+
+/** P22: the log and the indexes of a pool never drift apart. */
+function checkPool({ transactions: pool }: State, must: Must): void {
+  const { entries, byIndex, byPriority, bySlot } = pool;
+  const sizes = [byIndex.size, byPriority.size, bySlot.size];
+  must(
+    sizes.every((size) => size === entries.size),
+    "P22: every index of the pool has every entry once",
+  );
+  for (const [hash, entry] of entries.entries()) {
+    must(entry.hash === hash && entry.info.hash === hash, "P22: an entry is under its own hash");
+    must(byIndex.get(entry.index) === hash, "P22: an entry is in the log under its index");
+    must(byPriority.get(priorityKey(entry.priority)) === hash, "P22: an entry is under its priority");
+    must(bySlot.get(entry.slot) === hash, "P22: an entry is in its slot");
+    must(entry.index < pool.nextIndex, "P22: an index was given");
+  }
+}
+
+function checkDeadlines(state: State, must: Must): void {
+  const { byTime, byName } = state.deadlines;
+  must(byTime.size === byName.size, "each deadline has one time and one name");
+  for (const { name, atMs } of byTime.values()) {
+    must(byName.get(name) === atMs, `deadline ${name} is listed at its time`);
+    must(isAbout(state, name), `deadline ${name} is about something that exists`);
+  }
+  const due = (name: string, why: string): void => must(byName.has(name), `${why} has deadline ${name}`);
+  for (const attempt of state.attempts.values()) {
+    if (isUnfinished(attempt)) due(`attempt ${attempt.id}`, "an unfinished attempt");
+    if (attempt.phase.tag === "probing") due(`probe ${attempt.id}`, "a probing attempt");
+  }
+  for (const { live } of state.peers.values()) {
+    if (live === null) continue;
+    const { attemptId, transaction, rpc, blocked } = live;
+    due(`ping ${attemptId}`, "a live peer");
+    if (transaction?.ours.tag === "processing") due(`settle ${attemptId}`, "what is processed");
+    for (const { id, abandoned } of rpc?.ours ?? [])
+      if (!abandoned) due(`rpc ${id} ${attemptId}`, "a request");
+    if (rpc?.blockedSinceMs != null) due(`rpcBlocked ${attemptId}`, "a blocked channel");
+    for (const channel of blocked) due(`stalled ${channel} ${attemptId}`, "a full buffer");
+  }
+  for (const key of state.admission.replays.keys()) due(`replay ${key}`, "a remembered offer");
+  if (state.stopping) return;
+  for (const [key, { address }] of state.targets.entries()) {
+    const peer = state.peers.get(address.peerId);
+    const dialing = peer?.dialing == null ? undefined : state.attempts.get(peer.dialing);
+    const isDialed = dialing?.target != null && formatMultiaddr(dialing.target) === key;
+    if (peer?.live == null && !isDialed) due(`dial ${key}`, "a target that is not connected");
+  }
+}
+
+/** What a deadline is about still exists, in a state in which it can be due. */
+function isAbout(state: State, name: string): boolean {
+  const [kind = "", ...rest] = name.split(" ");
+  const attempt = state.attempts.get(Number(rest.at(-1)) as AttemptId);
+  const phase = attempt?.phase.tag;
+  const live = attempt?.peerId == null ? null : (state.peers.get(attempt.peerId)?.live ?? null);
+  switch (kind) {
+    case "attempt":
+      return attempt !== undefined && isUnfinished(attempt);
+    case "probe":
+      return attempt !== undefined && isUnfinished(attempt);
+    case "candidates":
+      return phase === "connecting";
+    case "cut":
+      return phase === "closing";
+    case "ping":
+      return phase === "ready";
+    case "settle":
+      return phase === "ready" && live?.transaction?.ours.tag === "processing";
+    case "rpc":
+      return (
+        phase === "ready" &&
+        (live?.rpc?.ours.some(({ id, abandoned }) => id === Number(rest[0]) && !abandoned) ?? false)
+      );
+    case "rpcBlocked":
+      return phase === "ready" && live?.rpc?.blockedSinceMs != null;
+    case "stalled":
+      return phase === "ready" && (live?.blocked.some((channel) => channel === rest[0]) ?? false);
+    case "replay":
+      return state.admission.replays.has(rest.join(" "));
+    case "dial":
+      return !state.stopping && state.targets.has(rest.join(" "));
+    default:
+      return false;
+  }
+}
+
+function checkBounds(state: State, must: Must): void {
+  const { admission, config, attempts, batches, fetches, offenders } = state;
+  must(admission.buckets.size <= ADMISSION_BUCKETS_MAX, "the table of buckets is bounded");
+  must(offenders.size <= OFFENDERS_MAX, "the table of offenders is bounded");
+  const halfOpen = [...attempts.values()].filter(
+    (attempt) => attempt.direction === "incoming" && isUnfinished(attempt),
+  );
+  must(halfOpen.length <= config.admission.halfOpenMax, "half-open attempts are bounded (P06)");
+  for (const [batchId, { hashes }] of batches.entries()) {
+    must(batchId < (state.nextBatchId as BatchId) && hashes.length > 0, "a batch has items");
+  }
+  const peers = [...state.peers.values()].filter(({ live }) => live !== null).length;
+  must(fetches.size <= 64 * peers, "at most 64 candidates per peer");
+  const known: readonly Hash[] = [...fetches.keys()];
+  must(
+    known.every((hash, index) => index === 0 || hash > (known[index - 1] ?? "")),
+    "fetches are in order",
+  );
+}

@@ -1,0 +1,145 @@
+import { z } from "zod";
+import { toHex } from "../core/bytes.ts";
+
+/** What a node says of itself. Fields that this client does not use are left out. */
+export type NodeStatus = z.infer<typeof statusSchema>;
+export type PoolPage = z.infer<typeof pageSchema>;
+export type AccountStatus = z.infer<typeof accountSchema>;
+
+/** The operator API of one node (docs/operations.md). Every method throws AdminError and nothing else. */
+export interface AdminClient {
+  /** Base URL, without a slash at its end. */
+  readonly url: string;
+  readonly status: () => Promise<NodeStatus>;
+  /** Up to `limit` transactions in the order they came, from the one after the index `after`; -1 is before all. */
+  readonly transactions: (limit: number, after: number) => Promise<PoolPage>;
+  /** @returns the hash of the transaction, which is in the node's pool now */
+  readonly submit: (bytes: Uint8Array) => Promise<string>;
+  readonly account: (publicKey: string) => Promise<AccountStatus>;
+  /** Keeps the node connected with an address; the connection comes later. */
+  readonly dial: (address: string) => Promise<void>;
+}
+
+export class AdminError extends Error {
+  override readonly name = "AdminError";
+  /** Status of the response; null if there was none, or none that a node gives. */
+  readonly status: number | null;
+
+  constructor(message: string, status: number | null) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @throws AdminError unless the text is an http URL or HOST:PORT */
+export function createAdminClient(admin: string): AdminClient {
+  const url = baseUrl(admin);
+
+  const request = async <T>(schema: z.ZodType<T>, path: string, body?: object): Promise<T> => {
+    const response = await send(url, path, body);
+    const json = await jsonOf(response);
+    if (!response.ok) throw refusalOf(response, json, url);
+    const parsed = schema.safeParse(json);
+    if (parsed.success) return parsed.data;
+    throw new AdminError(
+      `${url}${path} does not answer as a pollen node; is it the --admin address of one?`,
+      null,
+    );
+  };
+
+  return {
+    url,
+    status: () => request(statusSchema, "/v1/status"),
+    transactions: (limit, after) =>
+      request(pageSchema, `/v1/transactions?limit=${limit}${after < 0 ? "" : `&after=${after}`}`),
+    submit: async (bytes) =>
+      (await request(submittedSchema, "/v1/transactions", { bytes: toHex(bytes) })).hash,
+    account: (publicKey) => request(accountSchema, `/v1/accounts/${publicKey}`),
+    dial: async (address) => {
+      await request(z.unknown(), "/v1/peers", { address });
+    },
+  };
+}
+
+/** Far longer than a node that works needs; a stopped process is told apart from a slow one. */
+const TIMEOUT_MS = 10_000;
+
+const statusSchema = z.object({
+  peerId: z.string(),
+  addresses: z.array(z.string()),
+  chainId: z.string(),
+  peers: z.object({ connected: z.number() }),
+  pools: z.object({ transactions: z.object({ size: z.number(), digest: z.string() }) }),
+});
+
+const pageSchema = z.object({
+  transactions: z.array(z.object({ hash: z.string(), addedMs: z.number(), index: z.number() })),
+  /** Null on the last page. */
+  next: z.number().nullable(),
+});
+
+const submittedSchema = z.object({ hash: z.string() });
+
+const accountSchema = z.object({ nextNonce: z.number() });
+
+const problemSchema = z.object({ title: z.string().optional(), detail: z.string().optional() });
+
+function baseUrl(admin: string): string {
+  const text = admin.includes("://") ? admin : `http://${admin}`;
+  const parsed = URL.canParse(text) ? new URL(text) : undefined;
+  if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.hostname === "") {
+    throw new AdminError(
+      `"${admin}" is not a URL of a node's operator API, such as http://127.0.0.1:8080`,
+      null,
+    );
+  }
+  return `${parsed.protocol}//${parsed.host}`;
+}
+
+async function send(url: string, path: string, body: object | undefined): Promise<Response> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const post = {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  };
+  try {
+    return await fetch(`${url}${path}`, body === undefined ? { signal } : post);
+  } catch (error) {
+    throw new AdminError(
+      `cannot reach a node at ${url}: ${causeOf(error)}; is it running with --admin there?`,
+      null,
+    );
+  }
+}
+
+async function jsonOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch {
+    return undefined;
+  }
+}
+
+function refusalOf({ status }: Response, json: unknown, url: string): AdminError {
+  const { data } = problemSchema.safeParse(json);
+  const reason = data?.detail ?? data?.title;
+  return new AdminError(reason ?? `${url} answers with HTTP status ${status}`, status);
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `no answer within ${TIMEOUT_MS / 1_000} s`;
+  const { cause } = error;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+  const known: Readonly<Record<string, string>> = {
+    ECONNREFUSED: "nothing listens there",
+    ENOTFOUND: "the host name is unknown",
+    ECONNRESET: "the connection was cut",
+    UND_ERR_SOCKET: "the connection was cut",
+  };
+  if (code !== undefined) return known[code] ?? code;
+  return cause instanceof Error ? cause.message : error.message;
+}

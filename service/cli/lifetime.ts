@@ -1,0 +1,59 @@
+import { constants } from "node:os";
+
+/** Why a process that runs until it is told otherwise ends. */
+export type End =
+  | { readonly tag: "signal"; readonly signal: StopSignal }
+  /** The process that started this one is gone. */
+  | { readonly tag: "orphaned" }
+  /** The node has stopped itself, and written to the log why. */
+  | { readonly tag: "bug"; readonly error: unknown }
+  | { readonly tag: "uncaught"; readonly error: unknown };
+
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** The part of a process that matters here. */
+export interface ProcessEvents {
+  on(event: string, listener: (value: unknown) => void): unknown;
+  exit(code: number): void;
+}
+
+/**
+ * A terminal signals the whole group of processes, and those that started us pass it on as well: the same signal
+ * within this time is that echo, and no second wish.
+ */
+export const SIGNAL_ECHO_MS = 100;
+
+/**
+ * Resolves with the first reason to end: SIGINT, SIGTERM, the end of the parent's IPC channel, an error nobody
+ * caught. From then on a second signal exits at once, with 128 and its number as the shell would.
+ */
+export function untilEnd(events: ProcessEvents, nowMs: () => number): Promise<End> {
+  return new Promise((resolve) => {
+    let first: { readonly signal: StopSignal; readonly atMs: number } | undefined;
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      events.on(signal, () => {
+        if (first === undefined) {
+          first = { signal, atMs: nowMs() };
+          resolve({ tag: "signal", signal });
+        } else if (signal !== first.signal || nowMs() - first.atMs > SIGNAL_ECHO_MS) {
+          events.exit(128 + constants.signals[signal]);
+        }
+      });
+    }
+    events.on("disconnect", () => resolve({ tag: "orphaned" }));
+    events.on("uncaughtException", (error) => resolve({ tag: "uncaught", error }));
+  });
+}
+
+/** Waits for what ends a process, but not for longer than `timeoutMs`. @returns true if it was done in time */
+export async function inTime(timeoutMs: number, done: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([done.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
