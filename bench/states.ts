@@ -114,7 +114,12 @@ function readyPeer(number: number, cursor: number): Peer {
       transaction: {
         ...transaction,
         cursor,
-        ours: { tag: "permitGiven", seq: 0, limit: 32, sinceMs: START_MS },
+        ours: {
+          tag: "permitGiven",
+          limit: 32,
+          sinceMs: START_MS,
+          windows: [{ seq: 0, floor: null, band: null }],
+        },
         nextSeq: 1,
       },
       rpc: freshRpc(),

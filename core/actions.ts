@@ -170,6 +170,12 @@ export type TransactionAction =
   | { readonly type: "transaction/givePermit"; readonly peerId: PeerId }
   | { readonly type: "transaction/sendInfos"; readonly peerId: PeerId }
   | {
+      /** The open permit asks for the band that was held back. */
+      readonly type: "transaction/refloor";
+      readonly peerId: PeerId;
+      readonly attemptId: AttemptId;
+    }
+  | {
       readonly type: "transaction/settle";
       readonly peerId: PeerId;
       readonly attemptId: AttemptId;

@@ -1,4 +1,3 @@
-import { produce } from "immer";
 import { assert } from "./assert.ts";
 import { DRAIN_ACTIONS_MAX } from "./limits.ts";
 
@@ -89,7 +88,10 @@ export function createStep<
       const { action, origin } = entry;
       const rule = ruleOf(rules, action);
       if (rule.enabled(state, action)) {
-        state = produce(state, (draft) => rule.reduce(draft as Draft<State>, action, context));
+        // A copy is all a draft has to be: reducers replace its fields and never reach into them.
+        const draft: Draft<State> = { ...state };
+        rule.reduce(draft, action, context);
+        state = draft;
         actions.push(action);
       } else if (origin === "input") {
         const count = (state.dropped[action.type] ?? 0) + 1;

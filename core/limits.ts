@@ -96,6 +96,8 @@ export const INFOS_MAX = 32;
 export const CANDIDATES_PER_PEER_MAX = 64;
 /** An announced item is in the pool, dropped or failed after this time: the permit depends on it. */
 export const SETTLE_TIMEOUT_MS = 15_000;
+/** A band that was asked for and brought nothing lower is asked for again after this time at the soonest. */
+export const BAND_INTERVAL_MS = 10_000;
 export const VERIFY_BATCH_MAX = 32;
 
 // RPC (7.7)

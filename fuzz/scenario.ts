@@ -17,7 +17,7 @@ export interface Scenario {
 }
 
 /** Numbers are taken modulo what there is. */
-export type ScenarioEvent =
+type ScenarioEvent =
   | { readonly tag: "submit"; readonly node: number; readonly transaction: SimTransaction }
   | { readonly tag: "run"; readonly ms: number }
   /** Silent: both ends find out by themselves, late. */

@@ -10,7 +10,7 @@ import { createRecorder, type Recorder } from "./recorder.ts";
 import type { Clock } from "./sim-clock.ts";
 import type { Host } from "./sim-host.ts";
 
-export type Stepped = StepResult<State, Action, Effect>;
+type Stepped = StepResult<State, Action, Effect>;
 
 /** What somebody who watches a process sees: each input before it is applied, and what it did. */
 export interface NodeObserver {

@@ -9,6 +9,7 @@ import { severity } from "../core/reasons.ts";
 import type { Attempt, State } from "../core/state.ts";
 import { abandon, endAttempt, forgetAttemptWakes } from "./attempts.ts";
 import { receiveBytes } from "./channels/receive.ts";
+import { answerWaiting } from "./channels/rpc.ts";
 import { endLive, leave } from "./leave.ts";
 import { punish } from "./penalties.ts";
 import type { Rules } from "./rules.ts";
@@ -99,7 +100,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       const peerId = readyPeerOf(state, attemptId);
       return peerId !== undefined && (livePeer(state, peerId)?.blocked.includes(channel) ?? false);
     },
-    reduce: (draft, { attemptId, channel }, { propose }) => {
+    reduce: (draft, { attemptId, channel }, context) => {
       const peerId = readyPeerOf(draft, attemptId);
       if (peerId === undefined) return;
       updateLive(draft, peerId, (live) => {
@@ -107,12 +108,10 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       });
       forgetWake(draft, `stalled ${channel} ${attemptId}`);
       // What waited for the buffer is written now.
-      if (channel === "transaction") propose({ type: "transaction/sendInfos", peerId });
+      if (channel === "transaction") context.propose({ type: "transaction/sendInfos", peerId });
       if (channel !== "rpc") return;
-      for (const { id, body } of livePeer(draft, peerId)?.rpc?.unsent ?? []) {
-        propose({ type: "rpc/respond", peerId, attemptId, id, body });
-      }
-      propose({ type: "fetch/next", peerId });
+      answerWaiting(draft, peerId, attemptId, context);
+      context.propose({ type: "fetch/next", peerId });
     },
   },
 

@@ -5,14 +5,14 @@ import { itemHash } from "../core/hash.ts";
 import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
 import { RPC_HASHES_MAX } from "../core/limits.ts";
 import { appendEntry, holderOf, type NewEntry } from "../core/pool-log.ts";
-import { comparePriority, transactionPriority } from "../core/priority.ts";
+import { comparePriority, type Priority, transactionPriority } from "../core/priority.ts";
 import type { Reason } from "../core/reasons.ts";
 import type { CommandResult, ItemBytes } from "../core/services.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { Fetch, State } from "../core/state.ts";
 import { canRequest } from "./channels/rpc.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { livePeer, updateLive } from "./state.ts";
+import { livePeer, updateLive, updateTransaction } from "./state.ts";
 
 /**
  * 7.4, Fetch: from an announcement to the pool. Every announcer of an item is an alternate; a body is asked for
@@ -153,6 +153,7 @@ export const fetch: Rules<FetchAction | Verified> = {
 export function withdraw(draft: StateDraft, peerId: PeerId, hash: Hash, { propose }: Context): void {
   const fetching = draft.fetches.get(hash);
   if (fetching === undefined) return;
+  raiseHigh(draft, peerId, fetching.priority);
   const announcers = fetching.announcers.delete(peerId);
   if (announcers.size === 0) {
     draft.fetches = draft.fetches.delete(hash);
@@ -162,6 +163,13 @@ export function withdraw(draft: StateDraft, peerId: PeerId, hash: Hash, { propos
   draft.fetches = draft.fetches.set(hash, { ...fetching, announcers, stage });
   if (stage.tag !== "waiting") return;
   for (const other of announcers.keys()) propose({ type: "fetch/next", peerId: other });
+}
+
+/** We may lack this from that peer from now on: it will be asked for the band once more (7.4). */
+function raiseHigh(draft: StateDraft, peerId: PeerId, priority: Priority): void {
+  updateTransaction(draft, peerId, (channel) => {
+    if (channel.high === null || comparePriority(priority, channel.high) < 0) channel.high = priority;
+  });
 }
 
 const isRequestedFrom = (fetching: Fetch | undefined, peerId: PeerId): boolean =>

@@ -58,6 +58,7 @@ export function endLive(
   if (peerId === null || live?.attemptId !== attemptId) return;
   forgetWake(draft, `ping ${attemptId}`);
   forgetWake(draft, `settle ${attemptId}`);
+  forgetWake(draft, `band ${attemptId}`);
   forgetWake(draft, `rpcBlocked ${attemptId}`);
   for (const channel of live.blocked) forgetWake(draft, `stalled ${channel} ${attemptId}`);
   for (const { id } of live.rpc?.ours ?? []) forgetWake(draft, `rpc ${id} ${attemptId}`);

@@ -271,7 +271,10 @@ export function chaos(
       case 8: {
         if (ours?.tag !== "permitGiven" && isRight) return ping;
         const items = Array.from({ length: isRight ? 1 + random(20) : 0 }, infoOf);
-        return infos(ours?.tag === "permitGiven" ? ours.seq : 0, chance(90) ? [...new Set(items)] : items);
+        return infos(
+          (ours?.tag === "permitGiven" ? ours.windows.at(-1)?.seq : undefined) ?? 0,
+          chance(90) ? [...new Set(items)] : items,
+        );
       }
       case 9: {
         const hashes = Array.from({ length: 1 + random(16) }, () => pick(ITEMS).info.hash);

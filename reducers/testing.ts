@@ -514,7 +514,7 @@ export const NOT_NOW: TransactionVerdict = { tag: "notNow", detail: "later" };
 export function permitOf(node: TestNode, peer: Party): number {
   const ours = liveOf(node, peer)?.transaction?.ours;
   assert(ours?.tag === "permitGiven", "the peer holds a permit");
-  return ours.seq;
+  return ours.windows.at(-1)?.seq ?? -1;
 }
 
 /** The peer announces these with the permit it holds. */

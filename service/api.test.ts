@@ -348,6 +348,16 @@ test("a node that has stopped still answers questions, and refuses commands with
   expect((await ask(stopped.api, { path: "/v1/status" })).status).toBe(200);
 });
 
+test("connections beyond the limit end the oldest that asks nothing", async () => {
+  const small = await startWithApi({}, { socketsMax: 2 });
+  const oldest = exchange(small.api.port, "GET /v1/st");
+  const younger = exchange(small.api.port, "GET /v1/st");
+  expect((await ask(small.api, { path: "/v1/status" })).status).toBe(200);
+  expect(await oldest).toBe("");
+  await small.api.close();
+  await younger;
+});
+
 test("close: the port is free again, a second close changes nothing", async () => {
   const closed = await startWithApi();
   await closed.api.close();

@@ -4,10 +4,9 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  renameSync,
-  rmSync,
   type WriteStream,
 } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { finished, pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -159,9 +158,9 @@ async function compress(path: string): Promise<void> {
       createGzip(),
       createWriteStream(partial, { flags: "wx", mode: FILE_MODE }),
     );
-    renameSync(partial, `${path}.gz`);
-    rmSync(path);
+    await rename(partial, `${path}.gz`);
+    await rm(path);
   } catch {
-    rmSync(partial, { force: true });
+    await rm(partial, { force: true }).catch(() => undefined);
   }
 }

@@ -86,10 +86,8 @@ export interface RpcChannel {
   /** Our requests without a response, at most RPC_OPEN_MAX, oldest first. */
   readonly ours: readonly OurRequest[];
   readonly theirNextId: number;
-  /** Ids of the peer's requests that we have not answered yet, at most RPC_OPEN_MAX. */
-  readonly theirs: readonly number[];
-  /** Our answers to some of these, as long as the transport's buffer is full. */
-  readonly unsent: readonly { readonly id: number; readonly body: RpcResponse }[];
+  /** The peer's requests that we have not answered yet, at most RPC_OPEN_MAX. */
+  readonly theirs: readonly TheirRequest[];
   /** Since when all our slots are blocked by requests that timed out; null while one is usable. */
   readonly blockedSinceMs: number | null;
 }
@@ -102,11 +100,18 @@ export interface OurRequest {
   readonly abandoned: boolean;
 }
 
+export interface TheirRequest {
+  readonly id: number;
+  /** The transactions that are asked for; null for a request that this version does not serve. */
+  readonly hashes: readonly Hash[] | null;
+  /** The answer is not begun: the transport took nothing more when the request came. */
+  readonly waits: boolean;
+}
+
 export const freshRpc = (): RpcChannel => ({
   nextId: 0,
   ours: [],
   theirNextId: 0,
   theirs: [],
-  unsent: [],
   blockedSinceMs: null,
 });

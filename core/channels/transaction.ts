@@ -1,7 +1,7 @@
 import { hex, type Infer, option, refined, struct, u8, u32, u64, union, vec } from "../codec/schema.ts";
 import type { Hash } from "../ids.ts";
 import { INFOS_MAX, RATE_BURST } from "../limits.ts";
-import { prioritySchema } from "../priority.ts";
+import { type Priority, prioritySchema } from "../priority.ts";
 import type { Budget } from "./control.ts";
 
 /** Where in a peer's log the next announcement begins; the epoch is random per process and pool (7.4). */
@@ -37,6 +37,13 @@ export type TransactionMessage = Infer<typeof transactionSchema>;
 export interface TransactionChannel {
   readonly ours: OurPermit;
   readonly theirs: TheirPermit;
+  /**
+   * The greatest priority that we may lack from this peer, null if nothing is: it was offered, and fetching it
+   * failed. The next windows ask for the band below it.
+   */
+  readonly high: Priority | null;
+  /** The last band we asked for. */
+  readonly lastBand: { readonly band: Priority; readonly atMs: number } | null;
   /** `seq` of the next window we give. */
   readonly nextSeq: number;
   /** Greatest `seq` the peer gave; -1 before its first. */
@@ -50,7 +57,13 @@ export interface TransactionChannel {
 /** The permit we gave: law 2 lets the next one out only from `idle`. */
 export type OurPermit =
   | { readonly tag: "idle" }
-  | { readonly tag: "permitGiven"; readonly seq: number; readonly limit: number; readonly sinceMs: number }
+  | {
+      readonly tag: "permitGiven";
+      readonly limit: number;
+      readonly sinceMs: number;
+      /** The windows given since the last Infos, oldest first: any of them may be answered. */
+      readonly windows: readonly PermitWindow[];
+    }
   /** What the last message announced and is not settled yet. */
   | { readonly tag: "processing"; readonly unsettled: readonly Hash[]; readonly sinceMs: number };
 
@@ -62,6 +75,8 @@ export type TheirPermit =
 export const freshTransaction = (timeMs: number): TransactionChannel => ({
   ours: { tag: "idle" },
   theirs: { tag: "none" },
+  high: null,
+  lastBand: null,
   nextSeq: 0,
   theirSeq: -1,
   cursor: 0,

@@ -1,6 +1,6 @@
 import type { ChainEvent, RpcAction } from "../../core/actions.ts";
 import type { Found, OurRequest, RpcChannel, RpcMessage, RpcResponse } from "../../core/channels/rpc.ts";
-import type { PeerId } from "../../core/ids.ts";
+import type { AttemptId, Hash, PeerId } from "../../core/ids.ts";
 import {
   ITEM_BYTES_MAX,
   RPC_BLOCKED_MS,
@@ -93,16 +93,11 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
   },
 
   "rpc/respond": {
-    enabled: (state, { peerId, attemptId, id }) =>
-      liveAttempt(state, peerId, attemptId)?.rpc?.theirs.includes(id) ?? false,
+    enabled: (state, { peerId, attemptId, id }) => isOpen(liveAttempt(state, peerId, attemptId), id),
     reduce: (draft, { peerId, attemptId, id, body }, { effect }) => {
-      const isBlocked = livePeer(draft, peerId)?.blocked.includes("rpc") ?? false;
       updateRpc(draft, peerId, (channel) => {
-        const unsent = channel.unsent.filter((other) => other.id !== id);
-        channel.unsent = isBlocked ? [...unsent, { id, body }] : unsent;
-        if (!isBlocked) channel.theirs = channel.theirs.filter((other) => other !== id);
+        channel.theirs = channel.theirs.filter((request) => request.id !== id);
       });
-      if (isBlocked) return;
       effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "response", id, body } });
     },
   },
@@ -110,7 +105,7 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
   "event/itemsLoaded": {
     enabled: (state, { attemptId, rpcId }) => {
       const peerId = state.attempts.get(attemptId)?.peerId ?? null;
-      return peerId !== null && (liveAttempt(state, peerId, attemptId)?.rpc?.theirs.includes(rpcId) ?? false);
+      return peerId !== null && isOpen(liveAttempt(state, peerId, attemptId), rpcId);
     },
     reduce: (draft, { attemptId, rpcId, items }, { propose }) => {
       const { peerId } = attemptOf(draft, attemptId);
@@ -131,6 +126,9 @@ export function canRequest(state: State, peerId: PeerId): boolean {
   if (live === undefined || live.rpc === null || live.blocked.includes("rpc")) return false;
   return live.rpc.ours.length < RPC_OPEN_MAX;
 }
+
+const isOpen = (live: LivePeer | undefined, id: number): boolean =>
+  live?.rpc?.theirs.some((request) => request.id === id) ?? false;
 
 const channelOf = (state: State, peerId: PeerId): RpcChannel | undefined =>
   livePeer(state, peerId)?.rpc ?? undefined;
@@ -170,21 +168,44 @@ const fits = (request: OurRequest, body: RpcResponse): boolean =>
 
 function serve(
   draft: StateDraft,
-  { attemptId }: LivePeer,
+  { attemptId, blocked }: LivePeer,
   peerId: PeerId,
   { id, body }: Extract<RpcMessage, { tag: "request" }>,
-  { effect, propose }: Context,
+  context: Context,
 ): void {
+  const hashes = body.tag === "transactions" ? body.hashes : null;
+  const waits = blocked.includes("rpc");
   updateRpc(draft, peerId, (channel) => {
     channel.theirNextId = id + 1;
-    channel.theirs = [...channel.theirs, id];
+    channel.theirs = [...channel.theirs, { id, hashes, waits }];
   });
-  if (body.tag === "transactions") {
-    effect({ type: "effect/loadItems", attemptId, rpcId: id, hashes: body.hashes });
-  } else {
-    // Blocks, snarks and the rest come with their protocols: until then a node has none of them.
-    propose({ type: "rpc/respond", peerId, attemptId, id, body: { tag: "notFound" } });
-  }
+  if (!waits) answer(attemptId, peerId, id, hashes, context);
+}
+
+/** What came while the transport was full is answered now. */
+export function answerWaiting(
+  draft: StateDraft,
+  peerId: PeerId,
+  attemptId: AttemptId,
+  context: Context,
+): void {
+  const waiting = channelOf(draft, peerId)?.theirs.filter(({ waits }) => waits) ?? [];
+  updateRpc(draft, peerId, (channel) => {
+    channel.theirs = channel.theirs.map((request) => ({ ...request, waits: false }));
+  });
+  for (const { id, hashes } of waiting) answer(attemptId, peerId, id, hashes, context);
+}
+
+function answer(
+  attemptId: AttemptId,
+  peerId: PeerId,
+  id: number,
+  hashes: readonly Hash[] | null,
+  { effect, propose }: Context,
+): void {
+  // Blocks, snarks and the rest come with their protocols: until then a node has none of them.
+  if (hashes === null) propose({ type: "rpc/respond", peerId, attemptId, id, body: { tag: "notFound" } });
+  else effect({ type: "effect/loadItems", attemptId, rpcId: id, hashes });
 }
 
 function accept(

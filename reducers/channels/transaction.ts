@@ -1,13 +1,21 @@
 import type { TransactionAction } from "../../core/actions.ts";
 import type { TransactionInfo } from "../../core/chain.ts";
 import {
+  type PermitWindow,
   type TransactionChannel,
   type TransactionMessage,
   unsettledOf,
 } from "../../core/channels/transaction.ts";
 import type { PeerId } from "../../core/ids.ts";
-import { INFOS_MAX, RATE_BURST, REFLOORS_PER_SECOND, SETTLE_TIMEOUT_MS } from "../../core/limits.ts";
+import {
+  BAND_INTERVAL_MS,
+  INFOS_MAX,
+  RATE_BURST,
+  REFLOORS_PER_SECOND,
+  SETTLE_TIMEOUT_MS,
+} from "../../core/limits.ts";
 import { answerPermit, resumeIndex } from "../../core/pool-log.ts";
+import { comparePriority, type Priority } from "../../core/priority.ts";
 import type { Reason } from "../../core/reasons.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { refill, spend } from "../buckets.ts";
@@ -48,18 +56,30 @@ export const transaction: Rules<TransactionAction> = {
       const live = livePeer(draft, peerId);
       const channel = channelOf(draft, peerId);
       if (live === undefined || channel === undefined) return;
-      const seq = channel.nextSeq;
+      const window = nextWindow(draft, live, peerId, channel);
       updateTransaction(draft, peerId, (changed) => {
-        changed.ours = { tag: "permitGiven", seq, limit: INFOS_MAX, sinceMs: draft.timeMs };
-        changed.nextSeq = seq + 1;
+        changed.ours = { tag: "permitGiven", limit: INFOS_MAX, sinceMs: draft.timeMs, windows: [window] };
       });
-      const message = {
-        tag: "getNext",
-        limit: INFOS_MAX,
-        window: { seq, floor: null, band: null },
-        resume: null,
-      } as const;
+      const message = { tag: "getNext", limit: INFOS_MAX, window, resume: null } as const;
       effect({ type: "effect/send", attemptId: live.attemptId, channel: "transaction", message });
+    },
+  },
+
+  "transaction/refloor": {
+    enabled: (state, { peerId, attemptId }) => {
+      const channel = liveAttempt(state, peerId, attemptId)?.transaction;
+      return channel?.ours.tag === "permitGiven" && bandOf(channel, state.timeMs) !== null;
+    },
+    reduce: (draft, { peerId, attemptId }, { effect }) => {
+      const live = livePeer(draft, peerId);
+      const channel = channelOf(draft, peerId);
+      if (live === undefined || channel?.ours.tag !== "permitGiven") return;
+      const { ours } = channel;
+      const window = nextWindow(draft, live, peerId, channel);
+      updateTransaction(draft, peerId, (changed) => {
+        changed.ours = { ...ours, windows: [...ours.windows, window] };
+      });
+      effect({ type: "effect/send", attemptId, channel: "transaction", message: { tag: "refloor", window } });
     },
   },
 
@@ -126,6 +146,31 @@ export const transaction: Rules<TransactionAction> = {
   },
 };
 
+/** The band to ask for now: all we may lack, unless the same was asked for lately and brought nothing lower. */
+function bandOf({ high, lastBand }: TransactionChannel, timeMs: number): Priority | null {
+  if (high === null || lastBand === null || timeMs >= lastBand.atMs + BAND_INTERVAL_MS) return high;
+  return comparePriority(high, lastBand.band) > 0 ? high : null;
+}
+
+/** Numbers a window, and sees to it that a band that is held back is asked for later. This pool has no floor. */
+function nextWindow(
+  draft: StateDraft,
+  { attemptId }: LivePeer,
+  peerId: PeerId,
+  channel: TransactionChannel,
+): PermitWindow {
+  const band = bandOf(channel, draft.timeMs);
+  updateTransaction(draft, peerId, (changed) => {
+    changed.nextSeq = channel.nextSeq + 1;
+    if (band !== null) changed.lastBand = { band, atMs: draft.timeMs };
+  });
+  if (channel.high !== null && band === null && channel.lastBand !== null) {
+    const refloorMs = channel.lastBand.atMs + BAND_INTERVAL_MS;
+    wakeAt(draft, `band ${attemptId}`, refloorMs, { type: "transaction/refloor", peerId, attemptId });
+  }
+  return { seq: channel.nextSeq, floor: null, band };
+}
+
 const channelOf = (state: State, peerId: PeerId): TransactionChannel | undefined =>
   livePeer(state, peerId)?.transaction ?? undefined;
 
@@ -143,14 +188,14 @@ function violationOf(
       return growingSeq(channel, message.window.seq);
     case "infos": {
       if (channel.ours.tag !== "permitGiven") return { reason: "noPermit", detail: "Infos without a permit" };
-      const { limit, seq } = channel.ours;
+      const { limit, windows } = channel.ours;
+      const window = windows.find(({ seq }) => seq === message.seq);
       if (message.items.length > limit) {
         return { reason: "overLimit", detail: `${message.items.length} infos for a permit of ${limit}` };
       }
-      if (message.seq !== seq)
+      if (window === undefined)
         return { reason: "badState", detail: `Infos.seq ${message.seq} was not given` };
-      // This version never asks for a band, so there is none to report as done.
-      if (message.items.length === 0)
+      if (message.items.length === 0 && window.band === null)
         return { reason: "badState", detail: "empty Infos without a finished band" };
       return contradiction(message.items);
     }
@@ -194,7 +239,7 @@ function receive(
       refloor(draft, live, peerId, message.window, context);
       return;
     case "infos":
-      announce(draft, live, peerId, message.items, context);
+      announce(draft, live, peerId, message, context);
   }
 }
 
@@ -227,13 +272,22 @@ function announce(
   draft: StateDraft,
   { attemptId }: LivePeer,
   peerId: PeerId,
-  items: readonly TransactionInfo[],
+  { seq, rest, items }: Extract<TransactionMessage, { tag: "infos" }>,
   context: Context,
 ): void {
   const unsettled = [...new Set(items.map(({ hash }) => hash))];
   updateTransaction(draft, peerId, (channel) => {
-    channel.ours = { tag: "processing", unsettled, sinceMs: draft.timeMs };
+    const windows = channel.ours.tag === "permitGiven" ? channel.ours.windows : [];
+    // Without a band the answer says nothing of what we may lack.
+    if (windows.some((window) => window.seq === seq && window.band !== null)) channel.high = rest;
+    channel.ours =
+      unsettled.length === 0 ? { tag: "idle" } : { tag: "processing", unsettled, sinceMs: draft.timeMs };
   });
+  forgetWake(draft, `band ${attemptId}`);
+  if (unsettled.length === 0) {
+    context.propose({ type: "transaction/givePermit", peerId });
+    return;
+  }
   const expire = { type: "transaction/expire", peerId, attemptId } as const;
   wakeAt(draft, `settle ${attemptId}`, draft.timeMs + SETTLE_TIMEOUT_MS, expire);
   for (const info of items) context.propose({ type: "fetch/announce", peerId, info });

@@ -7,7 +7,8 @@ import { rawPublicKey } from "../ed25519.ts";
 import { createKeyFile, KEY_FILE_NAME, KeyFileError, readKeyFile } from "../key-file.ts";
 import { userErrorOf } from "./errors.ts";
 
-export function keyCommand(): Command {
+/** @param print takes what is shown; standard output by default */
+export function keyCommand(print: (text: string) => unknown = writeOut): Command {
   const key = new Command("key").description("create and show the identity of a node");
   key
     .command("new")
@@ -17,22 +18,22 @@ export function keyCommand(): Command {
     .addHelpText("after", "\nExample:\n  $ pollen key new --data alice")
     .action(({ data, out }: { readonly data?: string; readonly out?: string }) => {
       const path = data === undefined ? (out ?? KEY_FILE_NAME) : join(data, KEY_FILE_NAME);
-      show(path, createKeyFile);
+      print(shown(path, createKeyFile));
     });
   key
     .command("show")
     .description("show the peer id and the public key; never the secret one")
     .requiredOption("--data <dir>", "the data directory of a node")
     .addHelpText("after", "\nExample:\n  $ pollen key show --data alice")
-    .action(({ data }: { readonly data: string }) => show(join(data, KEY_FILE_NAME), readKeyFile));
+    .action(({ data }: { readonly data: string }) => print(shown(join(data, KEY_FILE_NAME), readKeyFile)));
   return key;
 }
 
-function show(path: string, open: (path: string) => KeyObject): void {
+const writeOut = (text: string): boolean => process.stdout.write(text);
+
+function shown(path: string, open: (path: string) => KeyObject): string {
   const publicKey = rawPublicKey(keyFrom(path, open));
-  process.stdout.write(
-    `peer id     ${toPeerId(publicKey)}\npublic key  ${toHex(publicKey)}\nfile        ${path}\n`,
-  );
+  return `peer id     ${toPeerId(publicKey)}\npublic key  ${toHex(publicKey)}\nfile        ${path}\n`;
 }
 
 /** @throws UserError for what is wrong with a file */

@@ -45,7 +45,8 @@ const EXIT_TIMEOUT_MS = 4_800;
 
 type Flags = Settings & { readonly config?: string };
 
-export function nodeCommand(): Command {
+/** @param start what is done with the configuration */
+export function nodeCommand(start: (config: NodeConfig) => Promise<void> = run): Command {
   const { listen, admin, peer, maxPeers, admissionPerIp: perIp, trustedProxy, logLevel } = settingSchemas;
   return new Command("node")
     .description("run one node")
@@ -75,7 +76,7 @@ export function nodeCommand(): Command {
     .addHelpText("after", EXAMPLES)
     .action(async ({ config, ...flags }: Flags) => {
       const settings = config === undefined ? {} : readSettings(config);
-      await run(resolveConfig(flags, settings));
+      await start(resolveConfig(flags, settings));
     });
 }
 

@@ -25,7 +25,11 @@ export const replayCommand = (): Command =>
     .option("--print-actions", "one line per input, with the actions it caused")
     .option("--state-at <n>", "print the state after n inputs as JSON and stop", parseCount)
     .option("--speed <x>", "1 is as fast as recorded, 10 ten times that (default: no pauses)", parseSpeed)
-    .action((path: string, options: ReplayOptions) => replayAll(path, options, STANDARD_OUTPUT));
+    .action((path: string, options: ReplayOptions) => {
+      // `pollen replay ... | head` is at its end when the reader has gone.
+      process.stdout.on("error", () => process.exit());
+      return replayAll(path, options, STANDARD_OUTPUT);
+    });
 
 export interface ReplayOutput {
   /** Results. Resolves when the reader has caught up, so that nothing is kept for it. */

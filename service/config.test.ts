@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { DEFAULT_CONFIG, parseSettings, resolveConfig } from "./config.ts";
+
+const PEER = "/ip4/127.0.0.1/tcp/7300/http/p2p/12D3KooWQy6cLvrYWKEcxh3rbDN2GrH6i3wfqK4cGEqQkMYJjcvF";
+
+const settings = (file: unknown) => {
+  const parsed = parseSettings(JSON.stringify(file));
+  if (parsed.tag === "failed") throw new Error(parsed.details.join("; "));
+  return parsed.value;
+};
+
+test("without flags and file everything is as documented", () => {
+  expect(resolveConfig({}, {})).toEqual(DEFAULT_CONFIG);
+  expect(resolveConfig({}, settings({}))).toEqual(DEFAULT_CONFIG);
+});
+
+test.each([
+  ["listen", "0.0.0.0:80", { host: "0.0.0.0", port: 80 }],
+  ["listen", "[::1]:0", { host: "::1", port: 0 }],
+  ["listen", "none", null],
+  ["admin", "localhost:65535", { host: "localhost", port: 65_535 }],
+  ["admin", "none", null],
+  ["peer", [PEER], [expect.objectContaining({ host: "127.0.0.1", port: 7300 })]],
+  ["data", "alice", "alice"],
+  ["record", "runs/1", "runs/1"],
+  ["maxPeers", 7, 7],
+  ["admissionPerIp", 5, 5],
+  ["trustedProxy", ["10.0.0.0/8", "::1"], ["10.0.0.0/8", "::1"]],
+  ["logLevel", "trace", "trace"],
+  ["jsonLogs", true, true],
+])("the key %s of a file: %o", (key, value, meaning) => {
+  expect(resolveConfig({}, settings({ [key]: value }))).toEqual({ ...DEFAULT_CONFIG, [key]: meaning });
+});
+
+test("every key has a case above", () => {
+  expect(Object.keys(DEFAULT_CONFIG).toSorted()).toEqual([
+    "admin",
+    "admissionPerIp",
+    "data",
+    "jsonLogs",
+    "listen",
+    "logLevel",
+    "maxPeers",
+    "peer",
+    "record",
+    "trustedProxy",
+  ]);
+});
+
+test("flags win over the file, and only where they are given", () => {
+  const file = settings({ listen: "127.0.0.1:1", maxPeers: 3, logLevel: "warn" });
+  const flags = { listen: "none" as const, maxPeers: 4, logLevel: undefined };
+  expect(resolveConfig(flags, file)).toMatchObject({ listen: null, maxPeers: 4, logLevel: "warn" });
+});
+
+test.each([
+  [{ listen: "7300" }, 'expected HOST:PORT, [IPV6]:PORT or none, got "7300"'],
+  [{ listen: "127.0.0.1:65536" }, "expected HOST:PORT"],
+  [{ listen: "::1:7300" }, "expected HOST:PORT"],
+  [{ listen: "[127.0.0.1]:7300" }, "expected HOST:PORT"],
+  [{ listen: "http://x:1" }, "expected HOST:PORT"],
+  [{ listen: " x:1" }, "expected HOST:PORT"],
+  [{ listen: null }, "listen: expected string, got null"],
+  [{ peer: ["/ip4/1.2.3.4"] }, "peer[0]: expected /ip4|ip6"],
+  [{ peer: ["x"] }, 'peer[0]: "x" is not a multiaddr'],
+  [{ peer: PEER }, "peer: expected array, got"],
+  [{ data: "" }, "data: expected a text that is not empty"],
+  [{ maxPeers: 0 }, "maxPeers: expected at least 1, got 0"],
+  [{ maxPeers: "9" }, 'maxPeers: expected number, got "9"'],
+  [{ admissionPerIp: 1.5 }, "admissionPerIp: expected int, got 1.5"],
+  [{ trustedProxy: ["10.0.0.0/99"] }, 'trustedProxy[0]: "10.0.0.0/99" is neither'],
+  [{ logLevel: "loud" }, "logLevel: expected one of"],
+  [{ jsonLogs: "yes" }, 'jsonLogs: expected boolean, got "yes"'],
+  [{ maxPeer: 5 }, 'unknown key "maxPeer"; did you mean "maxPeers"?'],
+  [{ "max-peers": 5 }, 'unknown key "max-peers"; did you mean "maxPeers"?'],
+])("%o is refused with place, expectation and finding", (file, detail) => {
+  const parsed = parseSettings(JSON.stringify(file));
+  expect(parsed).toEqual({ tag: "failed", details: [expect.stringContaining(detail)] });
+});
