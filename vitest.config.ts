@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     pool: "forks",
+    setupFiles: ["./vitest.setup.ts"],
     // Default exports of CommonJS packages as Node.js itself sees them.
     deps: { interopDefault: false },
     include: ["{core,reducers,effects,service,fuzz}/**/*.test.ts"],

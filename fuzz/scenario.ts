@@ -37,8 +37,8 @@ export const transactionArbitrary: Arbitrary<SimTransaction> = fc.record({
 const NODES_MAX = 6;
 /** Three silent ends of one peer are strikes that keep it away for half an hour: by design, and not the subject. */
 const FAULTS_MAX = 2;
-/** A longer freeze loses what was asked for meanwhile: only bands repair that, and this version asks for none. */
-const FREEZE_MAX_MS = 4_000;
+/** Beyond every deadline of the protocol: a frozen peer is given up, or what it did not serve is asked for again. */
+const FREEZE_MAX_MS = 30_000;
 /** A silently broken link is noticed by the transport as late as this. */
 const NOTICE_MS = 13_000;
 
