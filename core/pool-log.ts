@@ -127,7 +127,7 @@ export function resumeIndex<Info>(pool: PoolLog<Info>, resume: Cursor): number {
   return resume.epoch === pool.epoch && resume.next <= BigInt(pool.nextIndex) ? Number(resume.next) : 0;
 }
 
-/** @returns rest: everything before the cursor in (rest, band] is in `items` or was served before */
+/** @returns rest: the first of (floor, band] before the cursor that did not fit, where the next band begins */
 function serveBand<Info>(
   pool: PoolLog<Info>,
   from: number,
@@ -136,15 +136,12 @@ function serveBand<Info>(
   floor: Priority | null,
   items: Info[],
 ): Priority | null {
-  let served = band;
   for (const [, hash] of pool.byPriority.entries(priorityKey(band))) {
     const entry = entryOf(pool, hash);
     if (!isAbove(entry.priority, floor)) break;
-    if (entry.index < from) {
-      if (items.length === limit) return served;
-      items.push(entry.info);
-    }
-    served = entry.priority;
+    if (entry.index >= from) continue;
+    if (items.length === limit) return entry.priority;
+    items.push(entry.info);
   }
   return floor;
 }

@@ -127,6 +127,8 @@ function refersToSomething({ attempts, peers, targets, admission }: State, name:
       return phase.tag === "closing";
     case "ping":
       return isLive;
+    case "band":
+      return isLive && live?.transaction?.ours.tag === "permitGiven" && live.transaction.high !== null;
     case "settle":
       return isLive && live.transaction?.ours.tag === "processing";
     case "rpc":

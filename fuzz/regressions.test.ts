@@ -104,3 +104,43 @@ test("a probe that was answered leaves no deadline", () => {
   expect(checkDeadlines(cluster.node(1).state)).toEqual([]);
   expect(checker.histogram.get("admission/endProbe")).toBeGreaterThan(0);
 });
+
+describe("an item whose only announcer froze before it served the item", () => {
+  test("is asked for again when the announcer is back: with the next window, or by a Refloor of the open one", () => {
+    const checker = createChecker((node) => cluster.chain(node).judged);
+    const bands: string[] = [];
+    const cluster = createCluster({
+      nodes: 2,
+      seed: 3,
+      observers: [
+        checker,
+        {
+          after: (_node, _input, { effects }) => {
+            for (const effect of effects) {
+              if (effect.type !== "effect/send" || effect.channel !== "transaction") continue;
+              const { message } = effect;
+              if (message.tag === "infos" && message.items.length > 0) frozen.push(cluster.clock.nowMs);
+              if (message.tag !== "infos" && message.window.band !== null) bands.push(message.tag);
+            }
+          },
+        },
+      ],
+    });
+    const frozen: number[] = [];
+    cluster.dial(0, 1);
+    cluster.runUntilQuiet();
+    for (const nonce of [1, 2]) {
+      cluster.submit(1, { fee: 5n, sender: "aa".repeat(32), nonce, verdict: "valid", salt: 0 });
+      frozen.length = 0;
+      while (frozen.length === 0) cluster.runFor(1);
+      // The announcement is on its way; the request for the item finds nobody.
+      cluster.node(1).freeze();
+      cluster.runFor(7_000);
+      cluster.node(1).thaw();
+      cluster.runUntilQuiet();
+      expect(cluster.node(0).state.transactions.entries.size).toBe(nonce);
+    }
+    expect(new Set(bands)).toEqual(new Set(["getNext", "refloor"]));
+    expect(Object.keys(cluster.node(0).state.endings)).toEqual([]);
+  });
+});

@@ -209,6 +209,7 @@ function pendingIn(clock: Clock, nodes: readonly SimNode[]): string | null {
     for (const { peerId, live } of peers.values()) {
       // The other process may be gone or another one by now: then the end of this connection is still to come.
       if (live !== null && !isMutual(nodes, node, peerId)) return `node ${node.index} has lost ${peerId}`;
+      if (live?.transaction?.high) return `node ${node.index} may lack something of ${peerId}`;
       const ours = live?.transaction?.ours.tag ?? "permitGiven";
       if (ours !== "permitGiven") return `node ${node.index} has its permit for ${peerId} ${ours}`;
     }

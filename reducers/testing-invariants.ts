@@ -207,6 +207,8 @@ function isAbout(state: State, name: string): boolean {
       return phase === "closing";
     case "ping":
       return phase === "ready";
+    case "band":
+      return live?.transaction?.ours.tag === "permitGiven" && live.transaction.high !== null;
     case "settle":
       return phase === "ready" && live?.transaction?.ours.tag === "processing";
     case "rpc":

@@ -97,16 +97,19 @@ export interface TestNode {
   readonly pass: (ms: number) => readonly Effect[];
   /** The clock moves and the node sleeps through it: the next input finds everything overdue. */
   readonly freeze: (ms: number) => void;
+  /** Another node with the same clock, at this state. */
+  readonly at: (state: State) => TestNode;
 }
 
 /** @param look is shown every input with what came of it */
-export function testNode(
+export const testNode = (
   changes: Partial<Config> = {},
   name = "us",
   look: (input: Input, result: Result) => void = () => {},
-): TestNode {
-  let nowMs = START_MS;
-  let state = initialState(configOf(name, changes), "5e".repeat(32), nowMs);
+): TestNode => nodeAt(initialState(configOf(name, changes), "5e".repeat(32), START_MS), START_MS, look);
+
+function nodeAt(start: State, startMs: number, look: (input: Input, result: Result) => void): TestNode {
+  let [state, nowMs] = [start, startMs];
   const feed = (input: Input): Result => {
     const result = step(state, input, nowMs);
     state = result.state;
@@ -137,6 +140,7 @@ export function testNode(
     freeze: (ms) => {
       nowMs += ms;
     },
+    at: (other) => nodeAt(other, nowMs, look),
   };
 }
 

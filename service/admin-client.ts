@@ -3,8 +3,8 @@ import { toHex } from "../core/bytes.ts";
 
 /** What a node says of itself. Fields that this client does not use are left out. */
 export type NodeStatus = z.infer<typeof statusSchema>;
-export type PoolPage = z.infer<typeof pageSchema>;
-export type AccountStatus = z.infer<typeof accountSchema>;
+type PoolPage = z.infer<typeof pageSchema>;
+type AccountStatus = z.infer<typeof accountSchema>;
 
 /** The operator API of one node (docs/operations.md). Every method throws AdminError and nothing else. */
 export interface AdminClient {

@@ -139,7 +139,7 @@ test("any request gets an answer, and the node lives on", async () => {
     .map(({ body, ...others }) => (body === undefined ? others : { ...others, body }));
   await fc.assert(
     fc.asyncProperty(question, async (each) => assertAnswer(each, await ask(api, each))),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
   await assertAlive({ node, api });
 });
@@ -188,7 +188,7 @@ test("any bytes get at most an HTTP answer and the end of the connection", async
       const answers = await Promise.all(pieces.map((piece) => exchange(hasty.api.port, piece)));
       for (const answer of answers) expect(answer).toMatch(/^(?:HTTP\/1\.1 (?!500)\d{3} |$)/);
     }),
-    { numRuns: 3 },
+    { numRuns: 2 },
   );
   await assertAlive(hasty);
 });

@@ -28,7 +28,7 @@ export interface Api {
 }
 
 /** A transaction in hexadecimal with room to spare. */
-export const BODY_BYTES_MAX = 65_536;
+const BODY_BYTES_MAX = 65_536;
 
 const API_LIMITS: ServerLimits = {
   ...DEFAULT_LIMITS,

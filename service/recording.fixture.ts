@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach } from "vitest";
+import { afterAll } from "vitest";
 import type { Input } from "../core/actions.ts";
 import { itemHash } from "../core/hash.ts";
 import type { BatchId, Hash, PeerId, RequestId } from "../core/ids.ts";
@@ -13,18 +13,18 @@ import { createRecorder, type RecorderOptions } from "./recorder.ts";
 // What the tests of recording, reading and replaying share.
 
 const directories: string[] = [];
-afterEach(() => {
+afterAll(() => {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 });
 
-/** An empty directory that ends with the test. */
+/** An empty directory that ends with the tests of the file. */
 export function scratch(): string {
   const directory = mkdtempSync(join(tmpdir(), "pollen-recording-"));
   directories.push(directory);
   return directory;
 }
 
-export const START_MS = 1_800_000_000_000;
+const START_MS = 1_800_000_000_000;
 
 export const initial: State = initialState(
   {

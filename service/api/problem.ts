@@ -30,7 +30,7 @@ export class Problem extends Error {
   }
 }
 
-export const PROBLEM_CONTENT_TYPE = "application/problem+json";
+const PROBLEM_CONTENT_TYPE = "application/problem+json";
 
 export function sendProblem(reply: FastifyReply, kind: ProblemKind, detail: string): FastifyReply {
   const [status, title] = PROBLEMS[kind];

@@ -12,7 +12,7 @@ import { Problem } from "./problem.ts";
 import { accountView, peersView, statusView, transactionsView, transactionView } from "./views.ts";
 
 /** A page of transactions: more would make answers of megabytes. */
-export const PAGE_MAX = 1_000;
+const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 /** No command takes longer; an answer that comes later is lost. */
 const COMMAND_TIMEOUT_MS = 10_000;

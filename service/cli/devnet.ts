@@ -104,7 +104,8 @@ function assertNew(directory: string): void {
 function failureOf(result: DevnetResult): string {
   const { error, equal, submitted, accepted, everywhere, perNode } = result;
   if (error !== null) return error;
-  if (accepted < submitted) return `the nodes refused ${submitted - accepted} of ${submitted} transactions`;
+  if (accepted < submitted)
+    return `the nodes did not accept ${submitted - accepted} of ${submitted} transactions`;
   if (!equal || everywhere < submitted) return "the pools did not become equal";
   const unclean = perNode.filter(({ exitCode }) => exitCode !== 0).map(({ name }) => name);
   return `these nodes did not end cleanly: ${unclean.join(", ")}`;

@@ -9,7 +9,7 @@ export class UserError extends Error {
 }
 
 export const EXIT_USER_ERROR = 1;
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 /** EX_SOFTWARE of sysexits.h: an invariant did not hold. */
 export const EXIT_BUG = 70;
 

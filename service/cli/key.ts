@@ -8,7 +8,7 @@ import { createKeyFile, KEY_FILE_NAME, KeyFileError, readKeyFile } from "../key-
 import { userErrorOf } from "./errors.ts";
 
 /** @param print takes what is shown; standard output by default */
-export function keyCommand(print: (text: string) => unknown = writeOut): Command {
+export function keyCommand(print: (text: string) => void = writeOut): Command {
   const key = new Command("key").description("create and show the identity of a node");
   key
     .command("new")
@@ -29,7 +29,9 @@ export function keyCommand(print: (text: string) => unknown = writeOut): Command
   return key;
 }
 
-const writeOut = (text: string): boolean => process.stdout.write(text);
+const writeOut = (text: string): void => {
+  process.stdout.write(text);
+};
 
 function shown(path: string, open: (path: string) => KeyObject): string {
   const publicKey = rawPublicKey(keyFrom(path, open));

@@ -9,7 +9,7 @@ export type End =
   | { readonly tag: "bug"; readonly error: unknown }
   | { readonly tag: "uncaught"; readonly error: unknown };
 
-export type StopSignal = "SIGINT" | "SIGTERM";
+type StopSignal = "SIGINT" | "SIGTERM";
 
 /** The part of a process that matters here. */
 export interface ProcessEvents {

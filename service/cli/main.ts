@@ -29,14 +29,14 @@ export function buildProgram(): Command {
   return program;
 }
 
-/** Runs one command line. Errors end up as one line on standard error and in `process.exitCode`. */
+/** Runs one command line. An error is one line on standard error and ends the process with its exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   try {
     await buildProgram().parseAsync(withCommand(args), { from: "user" });
   } catch (error) {
     const { exitCode, text } = reportOf(error);
-    if (text !== null) process.stderr.write(`${text}\n`);
-    process.exitCode = exitCode;
+    // Not just the exit code: what a command has left open, such as the channel to a parent, must not keep it alive.
+    process.stderr.write(text === null ? "" : `${text}\n`, () => process.exit(exitCode));
   }
 }
 

@@ -34,6 +34,7 @@ function pollen(args: readonly string[], execArgv: readonly string[] = []): Run 
   const stdio = ["ignore", "pipe", "pipe", "ipc"] as const;
   const child = fork(POLLEN, args, { stdio: [...stdio], execArgv: [...execArgv], cwd: directory });
   children.add(child);
+  const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null);
   let out = "";
   let err = "";
   child.stdout?.on("data", (part) => {
@@ -42,7 +43,9 @@ function pollen(args: readonly string[], execArgv: readonly string[] = []): Run 
   child.stderr?.on("data", (part) => {
     err += String(part);
   });
-  const exit = once(child, "close").then(([code]) => {
+  // Not "close": it never comes once the parent has disconnected.
+  const ends = [once(child, "exit"), ...outputs.map((stream) => once(stream, "close"))];
+  const exit = Promise.all(ends).then(([[code] = [] as unknown[]]) => {
     children.delete(child);
     return { code: code as number | null, out, err };
   });

@@ -15,7 +15,7 @@ export function inputText(number: number, input: Input, actions: readonly Action
   return `${number} ${actionText(input)}${outcome}`;
 }
 
-export function actionText({ type, ...fields }: Action): string {
+function actionText({ type, ...fields }: Action): string {
   const values = Object.entries(fields).map(([name, value]) => `${name}=${valueText(value)}`);
   return [type, ...values].join(" ");
 }
@@ -45,7 +45,7 @@ export function differenceText(
 }
 
 const TEXT_MAX = 60;
-const FIELD_MAX = 2_000;
+const FIELD_MAX = 1_000;
 
 function fieldText(state: State, field: string): string {
   if (!(field in state)) return "(none)";

@@ -47,41 +47,59 @@ Examples:
   $ pollen tx send --admin http://127.0.0.1:7380
   $ pollen tx send --admin http://127.0.0.1:7380 --from 3 --to 4 --amount 1000 --fee 500 --count 10`;
 
-async function run(flags: Flags): Promise<void> {
+async function run({ to, json, admin, ...flags }: Flags): Promise<void> {
+  const payments = { ...flags, to: to ?? testAccount(flags.from + 1) };
+  const print = (sent: Sent): void => {
+    process.stdout.write(json ? `${JSON.stringify(sent)}\n` : `${sent.hash} nonce ${sent.nonce}\n`);
+  };
   try {
-    await send(createAdminClient(flags.admin), flags);
+    await sendPayments(createAdminClient(admin), payments, print);
   } catch (error) {
     throw error instanceof AdminError ? new UserError(error.message) : error;
   }
 }
 
-/** @throws AdminError with the reason of the node */
-async function send(
+export interface Payments {
+  readonly fee: bigint;
+  readonly amount: bigint;
+  readonly to: Hex;
+  readonly count: number;
+  /** Number of the test account that pays. */
+  readonly from: number;
+}
+
+export interface Sent {
+  readonly hash: string;
+  readonly nonce: number;
+}
+
+/**
+ * Submits payments one after the other. Whoever else sends from the same account may take a nonce in between.
+ * @throws AdminError with the reason of the node
+ */
+export async function sendPayments(
   client: AdminClient,
-  { from, to = testAccount(from + 1), ...flags }: Flags,
+  { fee, amount, to, count, from }: Payments,
+  onSent: (sent: Sent) => void,
 ): Promise<void> {
   const secretKey = testAccountKey(from);
-  const sender = testAccount(from);
   const { chainId } = await client.status();
-  let { nextNonce } = await client.account(sender);
+  let { nextNonce: nonce } = await client.account(testAccount(from));
   let conflicts = 0;
-  for (let sent = 0; sent < flags.count; ) {
-    const nonce = nextNonce;
-    const payment = { to, amount: flags.amount, fee: flags.fee, nonce };
+  for (let sent = 0; sent < count; ) {
     try {
-      const hash = await client.submit(await signTransfer(secretKey, chainId, payment));
-      process.stdout.write(flags.json ? `${JSON.stringify({ hash, nonce })}\n` : `${hash} nonce ${nonce}\n`);
+      const hash = await client.submit(await signTransfer(secretKey, chainId, { to, amount, fee, nonce }));
+      onSent({ hash, nonce });
       sent += 1;
-      nextNonce += 1;
+      nonce += 1;
       conflicts = 0;
     } catch (error) {
-      const isConflict = error instanceof AdminError && error.status === HTTP_CONFLICT;
-      if (!isConflict || conflicts >= CONFLICT_RETRIES) throw error;
+      if (!(error instanceof AdminError) || error.status !== HTTP_CONFLICT) throw error;
       conflicts += 1;
-      const account = await client.account(sender);
+      const { nextNonce } = await client.account(testAccount(from));
       // A conflict that is not about the nonce will not go away.
-      if (account.nextNonce <= nonce) throw error;
-      nextNonce = account.nextNonce;
+      if (nextNonce <= nonce || conflicts > CONFLICT_RETRIES) throw error;
+      nonce = nextNonce;
     }
   }
 }

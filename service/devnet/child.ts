@@ -15,7 +15,7 @@ export interface NodeProcess {
   readonly lastLines: () => readonly string[];
 }
 
-export interface Ready {
+interface Ready {
   readonly peerId: string;
   readonly address: string;
   readonly admin: string;

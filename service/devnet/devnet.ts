@@ -36,7 +36,7 @@ export interface DevnetResult {
   readonly error: string | null;
 }
 
-export interface NodeResult {
+interface NodeResult {
   readonly name: string;
   readonly peerId: string;
   readonly peers: number;
@@ -126,7 +126,7 @@ export const isSuccess = (result: DevnetResult): boolean =>
   result.perNode.every(({ exitCode }) => exitCode === 0);
 
 const SETTLE_TIMEOUT_MS = 30_000;
-const INTERRUPTED_SETTLE_TIMEOUT_MS = 5_000;
+const INTERRUPTED_SETTLE_TIMEOUT_MS = 3_000;
 const SETTLE_POLL_MS = 50;
 const DEATH_NOTICE_MS = 500;
 

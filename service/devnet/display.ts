@@ -6,7 +6,7 @@ import type { FeedCounts } from "./feed.ts";
 import type { DevnetNode } from "./network.ts";
 import type { Delays, Propagation } from "./propagation.ts";
 
-export interface View {
+interface View {
   readonly nodes: readonly DevnetNode[];
   readonly statuses: readonly (NodeStatus | null)[];
   readonly counts: FeedCounts;
@@ -63,7 +63,7 @@ export function conclusion(
   }
   if (equal && everywhere === submitted) {
     lines.push(
-      `all ${perNode.length} pools are equal: ${result.poolSize} transactions, digest ${shortDigest(result.digest ?? "")}`,
+      `${perNode.length === 1 ? "the pool holds" : `all ${perNode.length} pools are equal:`} ${result.poolSize} transactions, digest ${shortDigest(result.digest ?? "")}`,
     );
   } else {
     lines.push("the pools are not equal:");

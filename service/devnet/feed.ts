@@ -18,7 +18,7 @@ export interface FeedOptions {
   readonly seed: number;
   readonly chainId: string;
   readonly propagation: Propagation;
-  /** Ends the feed; what was begun is finished. */
+  /** Ends the feed; what was begun is finished, if that does not take long. */
   readonly signal: AbortSignal;
 }
 
@@ -91,7 +91,8 @@ export function startFeed(options: FeedOptions): Feed {
     }
     endMs = performance.now();
     overdue = signal.aborted ? 0 : due() - begun;
-    await Promise.all(open);
+    const answered = Promise.all(open);
+    await (signal.aborted ? Promise.race([answered, sleep(INTERRUPTED_WAIT_MS)]) : answered);
   };
 
   return {
@@ -108,6 +109,8 @@ const STEP_MS = 5;
 const OPEN_PER_NODE_MAX = 32;
 /** What is due at the end of the time may take this much longer. */
 const CATCH_UP_MS = 5_000;
+/** Whoever interrupts does not want to wait for a node that hangs. */
+const INTERRUPTED_WAIT_MS = 2_000;
 const AMOUNT = 1n;
 /** Spread over several fee classes, so that priorities differ. */
 const FEE_MIN = 100;
