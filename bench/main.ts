@@ -1,7 +1,9 @@
 import { benchActions } from "./actions.ts";
+import { benchCluster } from "./cluster.ts";
 import { benchCodec } from "./codec.ts";
 import { benchConnection } from "./connection.ts";
 
 benchActions();
 benchCodec();
+benchCluster();
 await benchConnection();

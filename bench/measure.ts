@@ -1,4 +1,7 @@
-/** Costs as medians over rounds in which all variants take turns, so that a slow moment of the machine hits all. */
+/**
+ * Costs as medians over rounds in which all variants take turns, so that a slow moment of the machine hits all. What
+ * is counted is the processor time of this process: other processes cannot add to it.
+ */
 
 export interface Variant {
   readonly name: string;
@@ -23,9 +26,9 @@ export function compare(variants: readonly Variant[], rounds = ROUNDS): readonly
   const plans = variants.map((variant) => ({ variant, count: calibrate(variant), samples: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
     for (const { variant, count, samples } of plans) {
-      const startedMs = performance.now();
+      const startedUs = cpuUs();
       variant.run(count);
-      samples.push((1_000 * (performance.now() - startedMs)) / (count * variant.operations));
+      samples.push((cpuUs() - startedUs) / (count * variant.operations));
     }
   }
   return plans.map(({ variant, samples }) => {
@@ -35,12 +38,17 @@ export function compare(variants: readonly Variant[], rounds = ROUNDS): readonly
   });
 }
 
+function cpuUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
 /** How often a variant runs in about ROUND_MS; doubles as the warm-up. */
 function calibrate({ run }: Variant): number {
   for (let count = 1; ; count *= 2) {
-    const startedMs = performance.now();
+    const startedUs = cpuUs();
     run(count);
-    const tookMs = performance.now() - startedMs;
+    const tookMs = (cpuUs() - startedUs) / 1_000;
     if (tookMs >= ROUND_MS) return Math.max(1, Math.round((count * ROUND_MS) / tookMs));
   }
 }

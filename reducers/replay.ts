@@ -1,5 +1,5 @@
 import type { Action, Input } from "../core/actions.ts";
-import { hashLine, type RecordLine } from "../core/recording.ts";
+import { HASH_EVERY, hashLine, type RecordLine } from "../core/recording.ts";
 import type { State } from "../core/state.ts";
 import { step } from "./step.ts";
 
@@ -40,6 +40,8 @@ export function createReplay(header: Extract<RecordLine, { tag: "header" }>): Re
         state = result.state;
         inputs += 1;
         since.push({ input: line.input, actions: result.actions });
+        // A recording without hashes must not be kept in memory.
+        if (since.length > 2 * HASH_EVERY) since = since.slice(-HASH_EVERY);
         return { tag: "applied", inputs, timeMs: line.timeMs, actions: result.actions };
       }
       const ours = hashLine(state, inputs);

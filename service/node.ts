@@ -141,7 +141,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       recorder?.record(input, timeMs, state);
       logActions(log, actions, state);
     },
-    onBug: (error, input) => {
+    onBug: (error, input, timeMs) => {
+      recorder?.record(input, timeMs, null);
       log.fatal(
         { err: error, input: input.type },
         "an invariant does not hold: this is a bug, the node stops",

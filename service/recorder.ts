@@ -23,7 +23,8 @@ const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 export const segmentName = (index: number): string => `${index.toString().padStart(6, "0")}.ndjson`;
 
 export interface Recorder {
-  readonly record: (input: Input, timeMs: number, after: State) => void;
+  /** @param after the state the input led to; null for the last input of all, which met a bug */
+  readonly record: (input: Input, timeMs: number, after: State | null) => void;
   /** Ends with the hash of the last state. Everything is with the operating system then; never rejects. */
   readonly close: () => Promise<void>;
 }
@@ -102,8 +103,12 @@ export function createRecorder({
     record: (input, timeMs, after) => {
       if (isStopped) return;
       inputs += 1;
-      last = after;
       write({ tag: "input", timeMs, input });
+      if (after === null) {
+        hashed = inputs;
+        return;
+      }
+      last = after;
       if (inputs % HASH_EVERY === 0) writeHash();
       if (backlog > backlogBytesMax) stop("the disk is slower than the node");
       else if (segmentWritten >= segmentBytes) rotate();

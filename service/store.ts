@@ -11,8 +11,8 @@ export interface StoreOptions {
   readonly runEffect: (effect: Effect) => void;
   /** After every step: the recorder, the log. */
   readonly observe: (input: Input, timeMs: number, result: StepResult<State, Action, Effect>) => void;
-  /** A bug: an invariant of the core does not hold. The store has stopped. */
-  readonly onBug: (error: unknown, input: Input) => void;
+  /** A bug: an invariant of the core does not hold. The store has stopped; `observe` was not told of this input. */
+  readonly onBug: (error: unknown, input: Input, timeMs: number) => void;
 }
 
 export interface Store {
@@ -34,17 +34,19 @@ export function createStore({ initial, clock, runEffect, observe, onBug }: Store
 
   const input = (given: Input): void => {
     if (!isOpen) return;
+    const timeMs = clock();
+    let result: StepResult<State, Action, Effect>;
     try {
-      const timeMs = clock();
-      const result = step(state, given, timeMs);
-      state = result.state;
-      observe(given, timeMs, result);
-      for (const effect of result.effects) runEffect(effect);
-      arm();
+      result = step(state, given, timeMs);
     } catch (error) {
       close();
-      onBug(error, given);
+      onBug(error, given, timeMs);
+      return;
     }
+    state = result.state;
+    observe(given, timeMs, result);
+    for (const effect of result.effects) runEffect(effect);
+    arm();
   };
 
   const arm = (): void => {
