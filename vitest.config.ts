@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     pool: "forks",
+    // As many as there are processors: the default leaves one idle.
+    maxWorkers: "100%",
     setupFiles: ["./vitest.setup.ts"],
     // Default exports of CommonJS packages as Node.js itself sees them.
     deps: { interopDefault: false },

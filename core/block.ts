@@ -1,4 +1,4 @@
-import { bytes, hex, type Infer, struct, u32, u64, vec } from "./codec/schema.ts";
+import { bytes, hex, struct, u32, u64, vec } from "./codec/schema.ts";
 import type { Hash } from "./ids.ts";
 
 const SUB_WINDOWS = 11;
@@ -24,7 +24,6 @@ export const headerSchema = struct({
   ledgerRoot: hex(32),
   signature: bytes(64),
 });
-export type BlockHeader = Infer<typeof headerSchema>;
 
 /** 7.5 */
 export const snarkInfoSchema = struct({ jobId: hex(32), hash: hex<Hash>(32), fee: u64, prover: hex(32) });

@@ -17,7 +17,6 @@ const transferSchema = struct({ ...unsignedFields, signature: bytes(SIGNATURE_BY
 
 /** A payment of the embedded chain, as it stands in Borsh. Amount and fee in the chain's smallest unit. */
 export type Transfer = Infer<typeof transferSchema>;
-export type UnsignedTransfer = Infer<typeof unsignedSchema>;
 
 export const decodeTransfer = (encoded: Uint8Array): Decoded<Transfer> =>
   decode(transferSchema, encoded, ITEM_BYTES_MAX);

@@ -25,11 +25,18 @@ export const replayCommand = (): Command =>
     .option("--print-actions", "one line per input, with the actions it caused")
     .option("--state-at <n>", "print the state after n inputs as JSON and stop", parseCount)
     .option("--speed <x>", "1 is as fast as recorded, 10 ten times that (default: no pauses)", parseSpeed)
+    .addHelpText("after", EXAMPLES)
     .action((path: string, options: ReplayOptions) => {
       // `pollen replay ... | head` is at its end when the reader has gone.
       process.stdout.on("error", () => process.exit());
       return replayAll(path, options, STANDARD_OUTPUT);
     });
+
+const EXAMPLES = `
+Examples:
+  $ pollen replay recordings/today
+  $ pollen replay recordings/today/node-1 --until 500 --print-actions
+  $ pollen replay recordings/today/node-1 --state-at 500`;
 
 export interface ReplayOutput {
   /** Results. Resolves when the reader has caught up, so that nothing is kept for it. */

@@ -9,14 +9,17 @@ import { UserError } from "./errors.ts";
 
 interface Flags {
   readonly admin: string;
-  readonly fee: bigint;
-  readonly amount: bigint;
+  readonly fee?: bigint;
+  readonly amount?: bigint;
   readonly to?: Hex;
   readonly count: number;
   readonly from: number;
   readonly json?: true;
 }
 
+/** In the smallest unit. Commander prints defaults as JSON, which has no bigint: so they stand here. */
+const FEE_DEFAULT = 100n;
+const AMOUNT_DEFAULT = 1n;
 /** More are better fed by a devnet. */
 const COUNT_MAX = 100_000;
 /** Somebody else who sends from the same account takes nonces: try the next one this often. */
@@ -28,8 +31,8 @@ export const txCommand = (): Command =>
     new Command("send")
       .description("sign payments with a well-known test account and submit them to a node")
       .requiredOption("--admin <url>", "operator API of the node")
-      .option("--fee <n>", "in the smallest unit", parseAmount, 100n)
-      .option("--amount <n>", "in the smallest unit", parseAmount, 1n)
+      .option("--fee <n>", `in the smallest unit (default: ${FEE_DEFAULT})`, parseAmount)
+      .option("--amount <n>", `in the smallest unit (default: ${AMOUNT_DEFAULT})`, parseAmount)
       .option(
         "--to <key>",
         "public key, or number of a test account (default: another than --from)",
@@ -47,8 +50,9 @@ Examples:
   $ pollen tx send --admin http://127.0.0.1:7380
   $ pollen tx send --admin http://127.0.0.1:7380 --from 3 --to 4 --amount 1000 --fee 500 --count 10`;
 
-async function run({ to, json, admin, ...flags }: Flags): Promise<void> {
-  const payments = { ...flags, to: to ?? testAccount(flags.from + 1) };
+async function run({ json, admin, from, count, ...given }: Flags): Promise<void> {
+  const { to = testAccount(from + 1), fee = FEE_DEFAULT, amount = AMOUNT_DEFAULT } = given;
+  const payments = { to, fee, amount, from, count };
   const print = (sent: Sent): void => {
     process.stdout.write(json ? `${JSON.stringify(sent)}\n` : `${sent.hash} nonce ${sent.nonce}\n`);
   };
