@@ -423,7 +423,7 @@ describe("admission: token buckets", () => {
         times(200, (index) => `20.30.40.${index}`),
       ),
     ).toBe(ADMISSION_GROUP_BURST);
-    const v6 = times(200, (index) => `2a01:4f8:0:1:${(index * 77).toString(16)}:${index}:${index * 300}:1`);
+    const v6 = times(200, (index) => `2a01:4f8:0:1:${index.toString(16)}:${(index * 300).toString(16)}::1`);
     expect(taken(limited(), v6)).toBe(ADMISSION_GROUP_BURST);
   });
 
@@ -508,8 +508,7 @@ describe("admission: half-open connections (P06)", () => {
       node.pass(ATTEMPT_TIMEOUT_MS);
       expect([until, replies.length]).toEqual([until, 1]);
       closeTransport(node, attemptId);
-      const halfOpen = [...node.state.attempts.values()].filter(({ phase }) => phase.tag !== "ready");
-      expect(halfOpen).toEqual([]);
+      expect(node.state.attempts.has(attemptId)).toBe(false);
       expect(node.state.peers.get(peer.peerId)?.answering ?? null).toBeNull();
       expect(brokenInvariants(node.state)).toEqual([]);
     }
