@@ -1,4 +1,4 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,12 +26,9 @@ const STEPS = [
 ] as const;
 
 export async function benchConnection(): Promise<void> {
-  const listener = fork(new URL("./listener.ts", import.meta.url), { execArgv: ["--import", "tsx"] });
-  const [text]: unknown[] = await once(listener, "message");
-  const parsed = parseMultiaddr(String(text));
-  if (parsed.tag !== "address") throw new Error(`the listener has no address: ${parsed.detail}`);
+  const { process: listener, address } = await startListener();
   const dials: ReadonlyMap<string, number>[] = [];
-  for (let dial = 0; dial < DIALS; dial++) dials.push(await timeDial(parsed.address));
+  for (let dial = 0; dial < DIALS; dial++) dials.push(await timeDial(address));
   listener.disconnect();
   const total = dials.map(
     (times) => (times.get("ready") ?? Number.NaN) - (times.get("command/dial") ?? Number.NaN),
@@ -46,6 +43,20 @@ export async function benchConnection(): Promise<void> {
     const spans = dials.map((times) => (times.get(to) ?? Number.NaN) - (times.get(from) ?? Number.NaN));
     print({ bench: "dial to ready", step, medianMs: median(spans) });
   }
+}
+
+/** A node in a process of its own. It ends when the process is disconnected. */
+export async function startListener(): Promise<{
+  readonly process: ChildProcess;
+  readonly address: DialAddress;
+}> {
+  const listener = fork(new URL("./listener.ts", import.meta.url), {
+    execArgv: ["--expose-gc", "--import", "tsx"],
+  });
+  const [text]: unknown[] = await once(listener, "message");
+  const parsed = parseMultiaddr(String(text));
+  if (parsed.tag !== "address") throw new Error(`the listener has no address: ${parsed.detail}`);
+  return { process: listener, address: parsed.address };
 }
 
 /** When each kind of input came first: whole milliseconds, from the recording of the dialer. */

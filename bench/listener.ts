@@ -7,11 +7,16 @@ const node = await startNode({
   key: ephemeralKey(),
   listen: { host: "127.0.0.1", port: 0 },
   peers: [],
-  peersMax: 100,
-  admission: admissionPerIp(1_000),
+  peersMax: 500,
+  admission: admissionPerIp(10_000),
   trustedProxies: [],
   record: null,
   log: pino({ level: "silent" }),
 });
 process.on("disconnect", () => process.exit());
+// Whatever the parent says, it is answered with the memory that is in use.
+process.on("message", () => {
+  globalThis.gc?.();
+  process.send?.(process.memoryUsage().rss);
+});
 process.send?.(node.address);

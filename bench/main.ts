@@ -2,8 +2,10 @@ import { benchActions } from "./actions.ts";
 import { benchCluster } from "./cluster.ts";
 import { benchCodec } from "./codec.ts";
 import { benchConnection } from "./connection.ts";
+import { benchMemory } from "./memory.ts";
 
 benchActions();
 benchCodec();
 benchCluster();
 await benchConnection();
+await benchMemory();
