@@ -667,7 +667,7 @@ describe("admission: offers with the key of a live peer", () => {
     for (const name of names) readyPeer(node, name);
     const [before, random] = [node.state.peers, randomOf(4)];
     let offers = 0;
-    for (const startMs = performance.now(); performance.now() - startMs < 3_000; offers++) {
+    for (const startMs = performance.now(); performance.now() - startMs < 2_000; offers++) {
       const name = names[random(names.length)] ?? "";
       const arrival = offerFrom(node, party(name), { isSigned: false });
       expect(node.state.attempts.has(arrival.attemptId)).toBe(false);

@@ -53,7 +53,7 @@ export function createReplay(header: Extract<RecordLine, { tag: "header" }>): Re
       const fields = [...names].filter(
         (name) => ours.tag !== "hash" || ours.fields[name] !== line.fields[name],
       );
-      return { tag: "differs", inputs, fields, since };
+      return { tag: "differs", inputs, fields, since: [...since] };
     },
   };
 }

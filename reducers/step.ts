@@ -44,6 +44,9 @@ const rules: Rules<Action> = {
   ...commands,
 };
 
+/** The types of all actions, for checks that each occurs. */
+export const ACTION_TYPES = Object.keys(rules) as readonly Action["type"][];
+
 /** Applies one input to a node: the whole behaviour of the protocol, pure and synchronous. */
 export const step: (state: State, input: Input, timeMs: number) => StepResult<State, Action, Effect> =
   createStep<State, Input, Action, Effect>(rules);

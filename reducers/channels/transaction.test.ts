@@ -379,13 +379,21 @@ describe("transactions: answering permits", () => {
   });
 });
 
+interface OpenPermit {
+  readonly window: PermitWindow;
+  readonly limit: number;
+}
+
+const withWindow = (open: OpenPermit | null, window: PermitWindow): OpenPermit | null =>
+  open === null ? null : { ...open, window };
+
 /** A peer that asks with random windows, and a bookkeeper of what it must be told. */
 function session(seed: number): void {
   const random = randomOf(seed);
   const node = testNode();
   const peer = readyPeer(node, "p");
   let [cursor, seq, held] = [0, 0, 0];
-  let open: { readonly window: PermitWindow; readonly limit: number } | null = null;
+  let open: OpenPermit | null = null;
   const above = (one: Priority, floor: Priority | null) => floor === null || comparePriority(one, floor) < 0;
   const anyPriority = (): Priority | null => {
     const entries = [...node.state.transactions.entries.values()];
@@ -445,7 +453,7 @@ function session(seed: number): void {
       open = { window, limit };
       expectAnswer(say(node, peer.attemptId, getNext(window.seq, { limit, window })).effects);
     } else {
-      if (open !== null) open = { ...open, window };
+      open = withWindow(open, window);
       const refloor = { channel: "transaction", message: { tag: "refloor", window } } as const;
       node.freeze(1_000);
       expectAnswer(say(node, peer.attemptId, refloor).effects);
