@@ -5,7 +5,8 @@ import { holderOf } from "../core/pool-log.ts";
 import { transactionPriority } from "../core/priority.ts";
 import type { State } from "../core/state.ts";
 import { slotOf } from "../reducers/fetch.ts";
-import { checkNoAccusation, checkPlain, checkPool, checkState, type Problems } from "./invariants.ts";
+import { brokenInvariants } from "../reducers/invariants.ts";
+import { checkFetchProgress, checkNoAccusation, checkPlain, type Problems } from "./invariants.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { ClusterObserver } from "./simulator.ts";
 import { announcedBy, freshLedger, observe, readWire, type WireEvent, type WireLedger } from "./wire.ts";
@@ -40,7 +41,6 @@ export function createChecker(judgedBy: (node: number) => ReadonlyMap<Hash, stri
   const bodies = new Map<string, number>();
   const histogram = new Map<string, number>();
   const nodes = new Map<string, SimNode>();
-  const pools = new WeakSet<object>();
   let steps = 0;
 
   const count = (counts: Map<string, number>, name: string): void => {
@@ -94,11 +94,7 @@ export function createChecker(judgedBy: (node: number) => ReadonlyMap<Hash, stri
         if (action.type === "connection/ended") count(histogram, `${action.by} ${action.reason}`);
       }
       fail(node, checkNoAccusation(actions));
-      fail(node, checkState(state));
-      if (!pools.has(state.transactions)) {
-        pools.add(state.transactions);
-        fail(node, checkPool(state));
-      }
+      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
       if (++steps % PLAIN_EVERY === 0) fail(node, checkPlain(state));
     },
   };

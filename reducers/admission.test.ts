@@ -30,6 +30,7 @@ import {
   unsignedRejectedSchema,
 } from "../core/signals.ts";
 import type { Phase } from "../core/state.ts";
+import { brokenInvariants } from "./invariants.ts";
 import {
   ADMISSION,
   candidate,
@@ -62,7 +63,6 @@ import {
   UNLIMITED,
 } from "./testing.ts";
 import { randomOf } from "./testing-chaos.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 const peer = party("peer");
 

@@ -5,6 +5,7 @@ import { toPeerId } from "../core/identity.ts";
 import type { PeerId, RequestId } from "../core/ids.ts";
 import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
 import type { CommandResult } from "../core/services.ts";
+import { brokenInvariants } from "./invariants.ts";
 import {
   addressOf,
   announce,
@@ -25,7 +26,6 @@ import {
   testNode,
   valid,
 } from "./testing.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 const peer = party("peer");
 const item = itemOf("x");

@@ -5,6 +5,7 @@ import type { Effect } from "../core/effects.ts";
 import type { AttemptId, RequestId } from "../core/ids.ts";
 import { DUPLICATE_PROBE_MS } from "../core/limits.ts";
 import type { SignalOutcome } from "../core/services.ts";
+import { brokenInvariants } from "./invariants.ts";
 import {
   addressOf,
   closeTransport,
@@ -31,7 +32,6 @@ import {
   testNode,
 } from "./testing.ts";
 import { randomOf } from "./testing-chaos.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 /** Two parties whose ids compare as said, with `us` being the greater or the smaller one. */
 function other(isGreater: boolean): Party {

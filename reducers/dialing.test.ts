@@ -16,6 +16,7 @@ import { REASONS, REJECTIONS } from "../core/reasons.ts";
 import type { SignalOutcome } from "../core/services.ts";
 import { offerHash, unsignedOfferSchema } from "../core/signals.ts";
 import type { Phase } from "../core/state.ts";
+import { brokenInvariants } from "./invariants.ts";
 import {
   addressOf,
   answerTo,
@@ -45,7 +46,6 @@ import {
   targetOf,
   testNode,
 } from "./testing.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 const peer = party("peer");
 const WAITING: readonly Phase["tag"][] = [

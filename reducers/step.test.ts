@@ -3,10 +3,10 @@ import type { Input } from "../core/actions.ts";
 import { fromJson, type Json, toJson } from "../core/plain.ts";
 import type { State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
+import { brokenInvariants } from "./invariants.ts";
 import { ACTION_TYPES, nextDeadline, step } from "./step.ts";
 import { announce, itemOf, type Result, readyPeer, submit, testNode } from "./testing.ts";
 import { chaos } from "./testing-chaos.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 const roundTrip = <T>(value: T): T => fromJson(JSON.parse(JSON.stringify(toJson(value))) as Json) as T;
 

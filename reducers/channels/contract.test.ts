@@ -10,6 +10,7 @@ import { MESSAGES } from "../../core/codec/testing.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import { BAN_MS } from "../../core/limits.ts";
 import type { Reason } from "../../core/reasons.ts";
+import { brokenInvariants } from "../invariants.ts";
 import {
   announce,
   closeTransport,
@@ -39,7 +40,6 @@ import {
   testNode,
 } from "../testing.ts";
 import { randomOf } from "../testing-chaos.ts";
-import { brokenInvariants } from "../testing-invariants.ts";
 
 /** What every channel must hold (section 5), whatever it is for. */
 

@@ -11,6 +11,7 @@ import {
   STRIKES_REST_MS,
 } from "../../core/limits.ts";
 import { REASONS, type Reason, severity } from "../../core/reasons.ts";
+import { brokenInvariants } from "../invariants.ts";
 import {
   announce,
   closeTransport,
@@ -42,7 +43,6 @@ import {
   targetOf,
   testNode,
 } from "../testing.ts";
-import { brokenInvariants } from "../testing-invariants.ts";
 
 const ping = (n: number) => control({ tag: "ping", n });
 const goodbye = (reason: Reason, banMs = 0) =>

@@ -6,6 +6,7 @@ import type { Effect } from "../../core/effects.ts";
 import type { BatchId } from "../../core/ids.ts";
 import { BAN_MS, BAND_INTERVAL_MS, INFOS_MAX, RPC_HASHES_MAX, SETTLE_TIMEOUT_MS } from "../../core/limits.ts";
 import { comparePriority, type Priority, transactionPriority } from "../../core/priority.ts";
+import { brokenInvariants } from "../invariants.ts";
 import {
   announce,
   closeTransport,
@@ -36,7 +37,6 @@ import {
   valid,
 } from "../testing.ts";
 import { randomOf } from "../testing-chaos.ts";
-import { brokenInvariants } from "../testing-invariants.ts";
 
 type Infos = Extract<TransactionMessage, { tag: "infos" }>;
 

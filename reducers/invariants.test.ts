@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { State } from "../core/state.ts";
+import { brokenInvariants } from "./invariants.ts";
 import { announce, dialTo, getNext, itemOf, party, readyPeer, say, submit, testNode } from "./testing.ts";
-import { brokenInvariants } from "./testing-invariants.ts";
 
 /** A node with something of everything. */
 function rich(): { readonly state: State; readonly peerId: PeerId; readonly attemptId: AttemptId } {
