@@ -1,19 +1,15 @@
 import type { SignalAction, SignalingEvent } from "../core/actions.ts";
-import { addressGroup, isLocalAddress, isLoopback } from "../core/address.ts";
+import { addressGroup, isLocalAddress } from "../core/address.ts";
 import type { Hex } from "../core/bytes.ts";
-import type { Budget } from "../core/channels/control.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
 import { hexToPeerId, isPublicKey, peerPublicKey } from "../core/identity.ts";
 import type { PeerId } from "../core/ids.ts";
 import {
-  ADMISSION_BUCKETS_MAX,
   CANDIDATES_HOLD_MS,
   DUPLICATE_PROBE_MS,
   ENVELOPE_BYTES_MAX,
-  OUTGOING_RESERVE,
   REPLAY_MEMORY_MS,
-  RETRY_AFTER_MAX_S,
   RETRY_AFTER_MIN_S,
   SDP_BYTES_MAX,
 } from "../core/limits.ts";
@@ -31,8 +27,8 @@ import {
   unsignedRejectedSchema,
 } from "../core/signals.ts";
 import type { Attempt, CheckedOffer, State } from "../core/state.ts";
+import { hasRoom, isHalfOpenFull, retryAfter, takeTokens } from "./admission-budgets.ts";
 import { abandon, endAttempt, holdSlot, startAttempt } from "./attempts.ts";
-import { refill, spend } from "./buckets.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
@@ -354,73 +350,6 @@ function lateRejection(
     return { rejection: "rateLimited", untilMs: state.timeMs + DUPLICATE_PROBE_MS };
   if (!hasRoom(state, peerId)) return { rejection: "capacity" };
   return null;
-}
-
-/** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
-function hasRoom(state: State, peerId: PeerId): boolean {
-  if (state.peers.has(peerId)) return true;
-  const { peersMax } = state.config;
-  const reserve = Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
-  let incoming = 0;
-  for (const { live, dialing } of state.peers.values()) {
-    if (dialing === null && live?.direction !== "outgoing") incoming += 1;
-  }
-  return state.peers.size < peersMax && incoming < peersMax - reserve;
-}
-
-/** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
-function takeTokens(draft: StateDraft, address: string, group: string): number {
-  const { ip, group: groupLimit, global } = draft.config.admission;
-  const limits = isLoopback(address)
-    ? ([[address, ip]] as const)
-    : ([
-        [address, ip],
-        [group, groupLimit],
-      ] as const);
-  let { buckets } = draft.admission;
-  let waitS = 0;
-  for (const [key, bucket] of limits) {
-    const spent = spend(refill(buckets.get(key), bucket, draft.timeMs), bucket);
-    buckets = buckets.set(key, spent.budget);
-    waitS = Math.max(waitS, spent.waitS);
-    if (waitS > 0) break;
-  }
-  let globalBudget = draft.admission.global;
-  if (waitS === 0) {
-    const spent = spend(refill(globalBudget, global, draft.timeMs), global);
-    globalBudget = spent.budget;
-    waitS = spent.waitS;
-  }
-  draft.admission = { ...draft.admission, buckets: bounded(buckets), global: globalBudget };
-  return waitS;
-}
-
-/** A full table forgets the buckets that were used longest ago: they have refilled the most. */
-function bounded(buckets: State["admission"]["buckets"]): State["admission"]["buckets"] {
-  let kept = buckets;
-  while (kept.size > ADMISSION_BUCKETS_MAX) {
-    let oldest: readonly [string, Budget] | undefined;
-    for (const entry of kept.entries()) {
-      if (oldest === undefined || entry[1].atMs < oldest[1].atMs) oldest = entry;
-    }
-    if (oldest !== undefined) kept = kept.delete(oldest[0]);
-  }
-  return kept;
-}
-
-const retryAfter = (waitS: number): number =>
-  Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_MIN_S, Math.ceil(waitS)));
-
-/** Attempts of others that are not ready yet, those being closed included: each may hold a connection object. */
-function isHalfOpenFull(state: State, address: string, group: string): boolean {
-  const { halfOpenMax, halfOpenPerGroupMax } = state.config.admission;
-  let [all, ofGroup] = [0, 0];
-  for (const { direction, phase, remote } of state.attempts.values()) {
-    if (direction !== "incoming" || phase.tag === "ready") continue;
-    all += 1;
-    if (remote?.group === group) ofGroup += 1;
-  }
-  return all >= halfOpenMax || (ofGroup >= halfOpenPerGroupMax && !isLoopback(address));
 }
 
 const replayKey = (from: Hex, nonce: Hex): string => `${from} ${nonce}`;
