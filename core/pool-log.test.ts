@@ -234,7 +234,7 @@ describe("answers to permits (7.4)", () => {
           expect(answer.rest).toEqual(repair[limit - fresh.length]?.priority ?? window.floor);
         },
       ),
-      { numRuns: 1_500 },
+      { numRuns: 800 },
     );
   });
 

@@ -320,7 +320,7 @@ describe("P01: tampered signals", () => {
     }
   });
 
-  test("of 20,000 tampered, reflected and re-targeted replies a dialer takes none", () => {
+  test("of 8,000 tampered, reflected and re-targeted replies a dialer takes none", () => {
     const random = randomOf(3);
     const node = testNode();
     const { attemptId } = dialTo(node, peer, "openingReply");
@@ -352,7 +352,7 @@ describe("P01: tampered signals", () => {
       return copy.state.attempts.get(attemptId)?.phase.tag;
     };
     expect(take(signed)).toBe("connecting");
-    for (let run = 0; run < 20_000; run++) {
+    for (let run = 0; run < 8_000; run++) {
       if (take(tampered(signed, random)) !== "closing") throw new Error(`run ${run} is not refused`);
     }
     const [us, other] = [party("us").publicKey, party("other").publicKey];
@@ -667,7 +667,7 @@ describe("admission: offers with the key of a live peer", () => {
     for (const name of names) readyPeer(node, name);
     const [before, random] = [node.state.peers, randomOf(4)];
     let offers = 0;
-    for (const startMs = performance.now(); performance.now() - startMs < 2_000; offers++) {
+    for (const startMs = performance.now(); performance.now() - startMs < 1_500; offers++) {
       const name = names[random(names.length)] ?? "";
       const arrival = offerFrom(node, party(name), { isSigned: false });
       expect(node.state.attempts.has(arrival.attemptId)).toBe(false);

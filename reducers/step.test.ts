@@ -40,7 +40,7 @@ function live(seed: number, inputs: number, seen: Set<string>): void {
 describe("any inputs in any order at any time", () => {
   test("no throw, every invariant, every request answered once, nothing left at the end", () => {
     const seen = new Set<string>();
-    for (let seed = 1; seed <= 8; seed++) live(seed, 900, seen);
+    for (let seed = 1; seed <= 6; seed++) live(seed, 900, seen);
     // P10: a rule that nothing ever reaches is not tested.
     const rare = ["transaction/refloor", "rpc/expireBlocked", "control/stalled"];
     expect(ACTION_TYPES.filter((type) => !seen.has(type) && !rare.includes(type))).toEqual([]);
