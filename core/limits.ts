@@ -96,6 +96,14 @@ export const INFOS_MAX = 32;
 export const CANDIDATES_PER_PEER_MAX = 64;
 /** An announced item is in the pool, dropped or failed after this time: the permit depends on it. */
 export const SETTLE_TIMEOUT_MS = 15_000;
+/**
+ * Entries of the pool that one peer may make us pass over in vain - below its floor, beyond its cursor - are the
+ * pool's size and this, per minute: a whole repair, but not one for every message.
+ */
+export const SCAN_ENTRIES_SPARE = 1_024;
+export const SCAN_PERIOD_S = 60;
+/** A permit that has used that up is looked at again after this time. */
+export const SCAN_WAIT_MS = 1_000;
 /** A band that was asked for and brought nothing lower is asked for again after this time at the soonest. */
 export const BAND_INTERVAL_MS = 10_000;
 export const VERIFY_BATCH_MAX = 32;

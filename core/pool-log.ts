@@ -105,21 +105,32 @@ export function answerPermit<Info>(
   from: number,
   limit: number,
   window: PermitWindow,
-): { readonly cursor: number; readonly answer: PoolAnswer<Info> | null } {
+): PermitAnswered<Info> {
   const items: Info[] = [];
   let cursor = from;
+  let looked = 0;
   for (const [index, hash] of pool.byIndex.entries(from)) {
     if (items.length === limit) break;
     const entry = entryOf(pool, hash);
+    looked += 1;
     if (isAbove(entry.priority, window.floor)) items.push(entry.info);
     cursor = index + 1;
   }
   if (items.length < limit) cursor = pool.nextIndex;
   if (window.band === null) {
-    return { cursor, answer: items.length === 0 ? null : { items, cursor, rest: window.floor } };
+    const answer = items.length === 0 ? null : { items, cursor, rest: window.floor };
+    return { cursor, answer, passedOver: looked - items.length };
   }
-  const rest = serveBand(pool, from, limit, window.band, window.floor, items);
-  return { cursor, answer: { items, cursor, rest } };
+  const served = serveBand(pool, from, limit, window.band, window.floor, items);
+  const passedOver = looked + served.looked - items.length;
+  return { cursor, answer: { items, cursor, rest: served.rest }, passedOver };
+}
+
+export interface PermitAnswered<Info> {
+  readonly cursor: number;
+  readonly answer: PoolAnswer<Info> | null;
+  /** Entries that were looked at and not served: what the answer cost in vain. */
+  readonly passedOver: number;
 }
 
 /** The indexes of a resumed cursor mean something only in the same epoch and within the log. */
@@ -135,15 +146,17 @@ function serveBand<Info>(
   band: Priority,
   floor: Priority | null,
   items: Info[],
-): Priority | null {
+): { readonly rest: Priority | null; readonly looked: number } {
+  let looked = 0;
   for (const [, hash] of pool.byPriority.entries(priorityKey(band))) {
     const entry = entryOf(pool, hash);
     if (!isAbove(entry.priority, floor)) break;
+    looked += 1;
     if (entry.index >= from) continue;
-    if (items.length === limit) return entry.priority;
+    if (items.length === limit) return { rest: entry.priority, looked };
     items.push(entry.info);
   }
-  return floor;
+  return { rest: floor, looked };
 }
 
 const isAbove = (priority: Priority, floor: Priority | null): boolean =>

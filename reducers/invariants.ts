@@ -217,6 +217,8 @@ function isAbout(state: State, name: string): boolean {
       return phase === "closing";
     case "ping":
       return phase === "ready";
+    case "scan":
+      return live?.transaction?.theirs.tag === "open";
     case "band":
       return live?.transaction?.ours.tag === "permitGiven" && live.transaction.high !== null;
     case "settle":

@@ -59,6 +59,7 @@ export function endLive(
   forgetWake(draft, `ping ${attemptId}`);
   forgetWake(draft, `settle ${attemptId}`);
   forgetWake(draft, `band ${attemptId}`);
+  forgetWake(draft, `scan ${attemptId}`);
   forgetWake(draft, `rpcBlocked ${attemptId}`);
   for (const channel of live.blocked) forgetWake(draft, `stalled ${channel} ${attemptId}`);
   for (const { id } of live.rpc?.ours ?? []) forgetWake(draft, `rpc ${id} ${attemptId}`);

@@ -50,6 +50,8 @@ export interface TransactionChannel {
   readonly theirSeq: number;
   /** Index in our log before which everything was offered to this peer, as far as its floor allowed. */
   readonly cursor: number;
+  /** Entries that this peer's permits may still make us pass over in vain; null before its first. */
+  readonly scanBudget: Budget | null;
   /** Refloors the peer may still send at once (section 4, sending rates). */
   readonly refloorBudget: Budget;
 }
@@ -80,6 +82,7 @@ export const freshTransaction = (timeMs: number): TransactionChannel => ({
   nextSeq: 0,
   theirSeq: -1,
   cursor: 0,
+  scanBudget: null,
   refloorBudget: { tokens: RATE_BURST, atMs: timeMs },
 });
 

@@ -4,7 +4,15 @@ import type { Found } from "../../core/channels/rpc.ts";
 import type { PermitWindow, TransactionMessage } from "../../core/channels/transaction.ts";
 import type { Effect } from "../../core/effects.ts";
 import type { BatchId } from "../../core/ids.ts";
-import { BAN_MS, BAND_INTERVAL_MS, INFOS_MAX, RPC_HASHES_MAX, SETTLE_TIMEOUT_MS } from "../../core/limits.ts";
+import {
+  BAN_MS,
+  BAND_INTERVAL_MS,
+  INFOS_MAX,
+  RPC_HASHES_MAX,
+  SCAN_ENTRIES_SPARE,
+  SCAN_PERIOD_S,
+  SETTLE_TIMEOUT_MS,
+} from "../../core/limits.ts";
 import { comparePriority, type Priority, transactionPriority } from "../../core/priority.ts";
 import { brokenInvariants } from "../invariants.ts";
 import {
@@ -502,5 +510,63 @@ describe("transactions: bands of our own", () => {
     const result = say(node, p.attemptId, infos(before, [b.info]));
     expect(goodbyes(result.effects)).toEqual([]);
     expect(requestsTo(result.effects, p.attemptId)).toHaveLength(1);
+  });
+});
+
+describe("the cost of permits", () => {
+  /** A peer that has everything, and asks again and again for what makes us look at the whole pool. */
+  function askInVain(node: TestNode, { attemptId }: TestPeer, rounds: number): number {
+    const top: Priority = { class: 65_535, hash: "00".repeat(32) as Priority["hash"] };
+    const { epoch } = node.state.transactions;
+    let answers = 0;
+    for (let seq = 0; seq < rounds; seq++) {
+      const window = { seq, floor: null, band: top };
+      const { effects } = say(
+        node,
+        attemptId,
+        getNext(seq, { limit: 1, window, resume: { epoch, next: 1n } }),
+      );
+      if (sentOn(effects, attemptId).length === 0) return answers;
+      answers += 1;
+    }
+    return answers;
+  }
+
+  const SIZE = 400;
+  const full = (): { readonly node: TestNode; readonly p: TestPeer; readonly q: TestPeer } => {
+    const { node, p, q } = two();
+    // First in the log and last in priority: whoever has only this one makes us pass over all others.
+    submit(node, [itemOf("first", 1n)]);
+    for (let part = 0; part < SIZE / 20; part++) {
+      submit(
+        node,
+        Array.from({ length: 20 }, (_, index) => itemOf(`item ${part} ${index}`, 1_000n)),
+      );
+    }
+    return { node, p, q };
+  };
+
+  test("a peer makes us pass over a pool's worth of entries in vain, then its permit waits for a minute's share", () => {
+    const { node, p, q } = full();
+    const answers = askInVain(node, p, 1_000);
+    expect(answers).toBeGreaterThan(1);
+    expect(answers).toBeLessThanOrEqual(2 + (SIZE + SCAN_ENTRIES_SPARE) / SIZE);
+    expect(liveOf(node, p)?.transaction?.theirs.tag).toBe("open");
+    expect(brokenInvariants(node.state)).toEqual([]);
+    // Nobody else waits for it.
+    expect(sentOn(say(node, q.attemptId, getNext(0)).effects, q.attemptId)).toHaveLength(1);
+    // And it is answered in the end.
+    expect(
+      sentOn(node.pass(1_000 * SCAN_PERIOD_S), p.attemptId).some(({ channel }) => channel === "transaction"),
+    ).toBe(true);
+    expect(brokenInvariants(node.state)).toEqual([]);
+  });
+
+  test("what is served costs nothing: a peer that takes the whole pool is never held", () => {
+    const { node, p } = full();
+    for (let seq = 0; seq < SIZE; seq++) {
+      const { effects } = say(node, p.attemptId, getNext(seq, { limit: 1 }));
+      expect(sentOn(effects, p.attemptId)).toHaveLength(1);
+    }
   });
 });

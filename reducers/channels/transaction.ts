@@ -12,12 +12,15 @@ import {
   INFOS_MAX,
   RATE_BURST,
   REFLOORS_PER_SECOND,
+  SCAN_ENTRIES_SPARE,
+  SCAN_PERIOD_S,
+  SCAN_WAIT_MS,
   SETTLE_TIMEOUT_MS,
 } from "../../core/limits.ts";
 import { answerPermit, resumeIndex } from "../../core/pool-log.ts";
 import { comparePriority, type Priority } from "../../core/priority.ts";
 import type { Reason } from "../../core/reasons.ts";
-import type { LivePeer, State } from "../../core/state.ts";
+import type { Bucket, LivePeer, State } from "../../core/state.ts";
 import { refill, spend } from "../buckets.ts";
 import { sameInfo, withdraw } from "../fetch.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
@@ -93,11 +96,23 @@ export const transaction: Rules<TransactionAction> = {
       const channel = channelOf(draft, peerId);
       if (live === undefined || channel?.theirs.tag !== "open") return;
       const { limit, window } = channel.theirs;
-      const { cursor, answer } = answerPermit(draft.transactions, channel.cursor, limit, window);
+      const budget = refill(channel.scanBudget ?? undefined, scanRate(draft), draft.timeMs);
+      if (budget.tokens <= 0) {
+        draft.waiting = draft.waiting.set(peerId, true);
+        wakeAt(draft, `scan ${live.attemptId}`, draft.timeMs + SCAN_WAIT_MS, {
+          type: "transaction/sendInfos",
+          peerId,
+        });
+        return;
+      }
+      const answered = answerPermit(draft.transactions, channel.cursor, limit, window);
+      const { cursor, answer, passedOver } = answered;
       updateTransaction(draft, peerId, (changed) => {
         changed.cursor = cursor;
+        changed.scanBudget = { ...budget, tokens: budget.tokens - passedOver };
         if (answer !== null) changed.theirs = { tag: "none" };
       });
+      forgetWake(draft, `scan ${live.attemptId}`);
       if (answer === null) {
         draft.waiting = draft.waiting.set(peerId, true);
         return;
@@ -169,6 +184,12 @@ function nextWindow(
     wakeAt(draft, `band ${attemptId}`, refloorMs, { type: "transaction/refloor", peerId, attemptId });
   }
   return { seq: channel.nextSeq, floor: null, band };
+}
+
+/** A pool's worth per minute, so that the cost of a message does not grow with the pool for long. */
+function scanRate({ transactions }: State): Bucket {
+  const burst = transactions.entries.size + SCAN_ENTRIES_SPARE;
+  return { burst, perSecond: burst / SCAN_PERIOD_S };
 }
 
 const channelOf = (state: State, peerId: PeerId): TransactionChannel | undefined =>
