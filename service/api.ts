@@ -6,8 +6,8 @@ import { assertSameSite } from "./api/guard.ts";
 import { Problem, rawProblem, sendProblem } from "./api/problem.ts";
 import { addRoutes, RESOURCES } from "./api/routes.ts";
 import { systemClock } from "./clock.ts";
+import { codeOf } from "./error-code.ts";
 import type { RunningNode } from "./node.ts";
-import { codeOf } from "./signaling-http.ts";
 import type { ListenAddress } from "./signaling-server.ts";
 import { createLimitedServer, DEFAULT_LIMITS, discardBody, type ServerLimits } from "./signaling-sockets.ts";
 

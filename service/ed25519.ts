@@ -8,9 +8,9 @@ import {
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { assert } from "../core/assert.ts";
 import { concatBytes, fromHex, type Hex, isHex, toHex } from "../core/bytes.ts";
+import { SIGNATURE_BYTES } from "../core/signals.ts";
 
 export const KEY_BYTES = 32;
-export const SIGNATURE_BYTES = 64;
 
 export type Curve = "ed25519" | "x25519";
 

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { codeOf } from "./error-code.ts";
 
 export const KEY_FILE_NAME = "key.pem";
 
@@ -181,6 +182,3 @@ function explainWrite(path: string, error: unknown): string {
   };
   return explanations[code] ?? `${path} cannot be written (${code})`;
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : String(error);

@@ -16,7 +16,7 @@ import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
 import { logActions } from "./log.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
-import { createSignaling } from "./signaling.ts";
+import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
 import { USER_AGENT } from "./version.ts";
 import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
@@ -202,14 +202,6 @@ const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopp
 const HOST_KINDS: Readonly<Record<number, HostKind>> = { 4: "ip4", 6: "ip6" };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-function countRequests(): () => RequestId {
-  let last = 0;
-  return () => {
-    last += 1;
-    return last as RequestId;
-  };
-}
 
 function isLocalOnly({ listen, peers }: NodeOptions): boolean {
   const hosts = [...(listen === null ? [] : [listen.host]), ...peers.map(({ host }) => host)];

@@ -5,9 +5,9 @@ import type { AttemptId } from "../core/ids.ts";
 import { ENVELOPE_BYTES_MAX } from "../core/limits.ts";
 import type { DialAddress } from "../core/multiaddr.ts";
 import type { SignalOutcome } from "../core/services.ts";
+import { codeOf } from "./error-code.ts";
 import {
   clampRetryAfterS,
-  codeOf,
   ipLiteral,
   isSignalContent,
   readEnvelope,

@@ -57,7 +57,3 @@ export function ipLiteral(address: string | undefined): string | undefined {
 /** Whole seconds within the bounds of a Retry-After. */
 export const clampRetryAfterS = (seconds: number): number =>
   Math.min(Math.max(Math.ceil(seconds), RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S);
-
-/** The code of a system error, or its text if it has none. */
-export const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : String(error);

@@ -6,9 +6,9 @@ import type { SignalingEvent } from "../core/actions.ts";
 import type { RequestId } from "../core/ids.ts";
 import { RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { SignalReply } from "../core/services.ts";
+import { codeOf } from "./error-code.ts";
 import {
   clampRetryAfterS,
-  codeOf,
   ipLiteral,
   isSignalContent,
   readEnvelope,

@@ -7,7 +7,8 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { Socket } from "node:net";
-import { codeOf, SIGNAL_GIVE_UP_MS } from "./signaling-http.ts";
+import { codeOf } from "./error-code.ts";
+import { SIGNAL_GIVE_UP_MS } from "./signaling-http.ts";
 
 export interface ServerLimits {
   /** From the head of a request to its answer. */

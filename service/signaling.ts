@@ -57,7 +57,8 @@ export async function createSignaling(options: SignalingOptions): Promise<NodeSi
   };
 }
 
-function countRequests(): () => RequestId {
+/** Numbers requests from 1. */
+export function countRequests(): () => RequestId {
   let last = 0;
   return () => ++last as RequestId;
 }

@@ -6,10 +6,10 @@ import { bytes, hex, type Infer, struct, u8, u32, u64 } from "../../core/codec/s
 import { hash, itemHash } from "../../core/hash.ts";
 import type { Hash } from "../../core/ids.ts";
 import { ITEM_BYTES_MAX } from "../../core/limits.ts";
+import { SIGNATURE_BYTES } from "../../core/signals.ts";
 import { rawPublicKey, sign } from "../ed25519.ts";
 
 export const TRANSFER_VERSION = 1;
-const SIGNATURE_BYTES = 64;
 
 const unsignedFields = { version: u8, from: hex(32), to: hex(32), amount: u64, fee: u64, nonce: u32 };
 const unsignedSchema = struct(unsignedFields);
