@@ -2,17 +2,18 @@ import { reachOf } from "./address.ts";
 import type { Hex } from "./bytes.ts";
 import { SDP_CANDIDATES_MAX, SDP_MESSAGE_BYTES_MIN } from "./limits.ts";
 
-export type CheckedSdp =
-  | {
-      readonly tag: "ok";
-      /** SHA-256 of the certificate, lowercase, without colons. */
-      readonly fingerprint: Hex;
-      /** Without any candidate: what an answerer's agent is given first. */
-      readonly bare: string;
-      /** Values of the usable `a=candidate` attributes. */
-      readonly candidates: readonly string[];
-    }
-  | { readonly tag: "bad"; readonly detail: string };
+/** An SDP that keeps the rules, and what is used of it. */
+export interface SoundSdp {
+  readonly tag: "ok";
+  /** SHA-256 of the certificate, lowercase, without colons. */
+  readonly fingerprint: Hex;
+  /** Without any candidate: what an answerer's agent is given first. */
+  readonly bare: string;
+  /** Values of the usable `a=candidate` attributes. */
+  readonly candidates: readonly string[];
+}
+
+export type CheckedSdp = SoundSdp | { readonly tag: "bad"; readonly detail: string };
 
 const SETUPS = { offer: ["actpass"], answer: ["active", "passive"] } as const;
 const FINGERPRINT = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/i;

@@ -11,7 +11,8 @@ import type { KernelState } from "./kernel.ts";
 import type { DialAddress } from "./multiaddr.ts";
 import { emptyPool, type PoolLog } from "./pool-log.ts";
 import type { Priority } from "./priority.ts";
-import { createRng, drawBytes, type Rng } from "./rng.ts";
+import { createRng, drawHex, type Rng } from "./rng.ts";
+import type { SoundSdp } from "./sdp.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /** One node. Objects, arrays, strings, numbers, bigint, null and SortedMap: nothing else, ever. */
@@ -115,7 +116,7 @@ export type Phase =
   | { readonly tag: "verifyingReply"; readonly reply: VerifyingReply }
   | { readonly tag: "openingOffer" }
   | { readonly tag: "verifyingOffer"; readonly offer: CheckedOffer }
-  | { readonly tag: "probing"; readonly offer: CheckedOffer }
+  | { readonly tag: "probing"; readonly offer: AdmittedOffer }
   | { readonly tag: "answering"; readonly candidates: readonly string[] }
   | { readonly tag: "sealingAnswer"; readonly candidates: readonly string[] }
   | { readonly tag: "sealingRejection" }
@@ -132,6 +133,11 @@ export type VerifyingReply =
 export interface CheckedOffer {
   readonly from: Hex;
   readonly sdp: string;
+}
+
+/** What an admitted offer means for its answer: the SDP has passed its rules. */
+export interface AdmittedOffer extends Pick<SoundSdp, "fingerprint" | "bare" | "candidates"> {
+  readonly from: Hex;
 }
 
 export interface PeerHello {
@@ -210,9 +216,7 @@ export interface Batch {
 /** @param seed 32 bytes of entropy, hexadecimal */
 export function initialState(config: Config, seed: Hex, timeMs: number): State {
   const holder = { rng: createRng(seed) };
-  const epoch = BigInt(
-    `0x${Array.from(drawBytes(holder, 8), (byte) => byte.toString(16).padStart(2, "0")).join("")}`,
-  );
+  const epoch = BigInt(`0x${drawHex(holder, 8)}`);
   return {
     timeMs,
     dropped: {},

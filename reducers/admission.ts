@@ -1,5 +1,5 @@
 import type { SignalAction, SignalingEvent } from "../core/actions.ts";
-import { addressGroup, isLocalAddress } from "../core/address.ts";
+import { addressGroup } from "../core/address.ts";
 import type { Hex } from "../core/bytes.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
@@ -14,7 +14,7 @@ import {
   SDP_BYTES_MAX,
 } from "../core/limits.ts";
 import { REJECTIONS, type Rejection } from "../core/reasons.ts";
-import { checkSdp } from "../core/sdp.ts";
+import { checkSdp, type SoundSdp } from "../core/sdp.ts";
 import {
   type Offer,
   offerHash,
@@ -28,7 +28,7 @@ import {
 } from "../core/signals.ts";
 import type { Attempt, CheckedOffer, State } from "../core/state.ts";
 import { hasRoom, isHalfOpenFull, retryAfter, takeTokens } from "./admission-budgets.ts";
-import { abandon, endAttempt, holdSlot, startAttempt } from "./attempts.ts";
+import { abandon, endAttempt, holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
@@ -74,16 +74,13 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
     reduce: (draft, { attemptId }, context) => {
       const attempt = attemptOf(draft, attemptId);
       if (attempt.phase.tag !== "probing" || attempt.peerId === null) return;
-      const { offer } = attempt.phase;
-      const allowLocal = draft.config.allowPrivateCandidates || isLocalAddress(attempt.remote?.address ?? "");
-      const checked = checkSdp(offer.sdp, "offer", allowLocal);
-      if (checked.tag === "bad") return;
+      const { fingerprint, bare, candidates } = attempt.phase.offer;
       updateAttempt(draft, attemptId, (changed) => {
-        changed.phase = { tag: "answering", candidates: checked.candidates };
-        changed.fingerprint = checked.fingerprint;
+        changed.phase = { tag: "answering", candidates };
+        changed.fingerprint = fingerprint;
         changed.hasTransport = true;
       });
-      context.effect({ type: "effect/createAnswer", attemptId, sdp: checked.bare });
+      context.effect({ type: "effect/createAnswer", attemptId, sdp: bare });
     },
   },
 
@@ -211,12 +208,10 @@ export function admitOffer(
   context: Context,
 ): void {
   const peerId = hexToPeerId(offer.from);
-  const refused = isSigned
-    ? lateRejection(draft, attempt, offer, peerId)
-    : ({ rejection: "badSignature" } as const);
+  const judged: Judged = isSigned ? judge(draft, attempt, offer, peerId) : refused("badSignature");
   if (isSigned) rememberOffer(draft, offer.from, attempt.nonce);
-  if (refused !== null) {
-    const { rejection, untilMs = draft.timeMs } = refused;
+  if (judged.tag === "refused") {
+    const { rejection, untilMs = draft.timeMs } = judged;
     const retryAfterMs = untilMs - draft.timeMs;
     context.dispatch({
       type: "admission/reject",
@@ -228,7 +223,8 @@ export function admitOffer(
     return;
   }
   updateAttempt(draft, attempt.id, (changed) => {
-    changed.phase = { tag: "probing", offer };
+    const { fingerprint, bare, candidates } = judged.sdp;
+    changed.phase = { tag: "probing", offer: { from: offer.from, fingerprint, bare, candidates } };
     changed.peerId = peerId;
   });
   const older = draft.peers.get(peerId)?.answering ?? null;
@@ -332,24 +328,25 @@ function cheapRejection(state: State, offer: Offer): Rejection | null {
   return null;
 }
 
-function lateRejection(
-  state: State,
-  attempt: Attempt,
-  offer: CheckedOffer,
-  peerId: PeerId,
-): { readonly rejection: Rejection; readonly untilMs?: number } | null {
+type Judged =
+  | { readonly tag: "admitted"; readonly sdp: SoundSdp }
+  | { readonly tag: "refused"; readonly rejection: Rejection; readonly untilMs?: number };
+
+const refused = (rejection: Rejection): Judged => ({ tag: "refused", rejection });
+
+function judge(state: State, attempt: Attempt, offer: CheckedOffer, peerId: PeerId): Judged {
   // Two copies of one offer may have been verified at the same time.
-  if (state.admission.replays.has(replayKey(offer.from, attempt.nonce))) return { rejection: "replayed" };
+  if (state.admission.replays.has(replayKey(offer.from, attempt.nonce))) return refused("replayed");
   const bannedMs = bannedUntil(state, peerId);
-  if (bannedMs > 0) return { rejection: "banned", untilMs: bannedMs };
+  if (bannedMs > 0) return { tag: "refused", rejection: "banned", untilMs: bannedMs };
   const restsMs = restsUntil(state, peerId);
-  if (restsMs > 0) return { rejection: "rateLimited", untilMs: restsMs };
-  const checked = checkSdp(offer.sdp, "offer", true);
-  if (checked.tag === "bad") return { rejection: "badSdp" };
-  if (livePeer(state, peerId)?.probe)
-    return { rejection: "rateLimited", untilMs: state.timeMs + DUPLICATE_PROBE_MS };
-  if (!hasRoom(state, peerId)) return { rejection: "capacity" };
-  return null;
+  if (restsMs > 0) return { tag: "refused", rejection: "rateLimited", untilMs: restsMs };
+  const sdp = checkSdp(offer.sdp, "offer", mayBeLocal(state, attempt));
+  if (sdp.tag === "bad") return refused("badSdp");
+  if (livePeer(state, peerId)?.probe) {
+    return { tag: "refused", rejection: "rateLimited", untilMs: state.timeMs + DUPLICATE_PROBE_MS };
+  }
+  return hasRoom(state, peerId) ? { tag: "admitted", sdp } : refused("capacity");
 }
 
 const replayKey = (from: Hex, nonce: Hex): string => `${from} ${nonce}`;

@@ -1,9 +1,9 @@
 import type { SignalAction } from "../core/actions.ts";
-import { addressGroup } from "../core/address.ts";
+import { addressGroup, isLocalAddress } from "../core/address.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Reason } from "../core/reasons.ts";
-import type { Attempt } from "../core/state.ts";
+import type { Attempt, State } from "../core/state.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, updateAttempt, updatePeer, wakeAt } from "./state.ts";
 import { backOff } from "./targets.ts";
@@ -32,7 +32,8 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
   },
 };
 
-const isUnfinished = (attempt: Attempt | undefined): boolean =>
+/** Still on its way to ready. */
+export const isUnfinished = (attempt: Attempt | undefined): boolean =>
   attempt !== undefined && attempt.phase.tag !== "ready" && attempt.phase.tag !== "closing";
 
 /** Starts an attempt under a number that was never used, with the one deadline it has until ready (3.3). */
@@ -92,6 +93,10 @@ export function endAttempt(draft: StateDraft, attempt: Attempt, { effect }: Cont
 export function forgetAttemptWakes(draft: StateDraft, attemptId: AttemptId): void {
   for (const name of ["attempt", "probe", "candidates", "cut"]) forgetWake(draft, `${name} ${attemptId}`);
 }
+
+/** Loopback and private candidates are used only with peers that are local themselves, or if the operator says so. */
+export const mayBeLocal = ({ config }: State, { remote }: Attempt): boolean =>
+  config.allowPrivateCandidates || isLocalAddress(remote?.address ?? "");
 
 /** A key holds one slot, however many of its connections are being set up or compared. */
 export function holdSlot(

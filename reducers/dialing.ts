@@ -1,5 +1,5 @@
 import type { SignalAction } from "../core/actions.ts";
-import { addressGroup, isLocalAddress } from "../core/address.ts";
+import { addressGroup } from "../core/address.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
 import { peerPublicKey } from "../core/identity.ts";
@@ -24,7 +24,7 @@ import {
   unsignedOfferSchema,
 } from "../core/signals.ts";
 import type { Attempt, State, VerifyingReply } from "../core/state.ts";
-import { holdSlot, startAttempt } from "./attempts.ts";
+import { holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { livePeer, updateAttempt } from "./state.ts";
@@ -192,8 +192,7 @@ export function applyReply(
     const rejection = REJECTIONS[reply.reason] ?? "internal";
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else {
-    const allowLocal = draft.config.allowPrivateCandidates || isLocalAddress(attempt.remote?.address ?? "");
-    const checked = checkSdp(reply.sdp, "answer", allowLocal);
+    const checked = checkSdp(reply.sdp, "answer", mayBeLocal(draft, attempt));
     if (checked.tag === "bad") {
       fail(attempt.id, checked.detail, context);
       return;

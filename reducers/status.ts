@@ -3,6 +3,7 @@ import { fromHex, type Hex, toHex } from "../core/bytes.ts";
 import type { TransactionInfo } from "../core/chain.ts";
 import type { PoolLog } from "../core/pool-log.ts";
 import type { Peer, State } from "../core/state.ts";
+import { isUnfinished } from "./attempts.ts";
 
 /** What the operator is shown of a state. */
 
@@ -18,9 +19,7 @@ export function countPeers(state: State): PeerCounts {
   let connected = 0;
   for (const { live } of state.peers.values()) if (live !== null) connected += 1;
   let connecting = 0;
-  for (const { phase } of state.attempts.values()) {
-    if (phase.tag !== "ready" && phase.tag !== "closing") connecting += 1;
-  }
+  for (const attempt of state.attempts.values()) if (isUnfinished(attempt)) connecting += 1;
   return { connected, connecting, max: state.config.peersMax };
 }
 

@@ -8,6 +8,7 @@ import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
 import type { Attempt, Early } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { livePeer, updateAttempt, updateLive } from "../state.ts";
+import { accuse } from "./violation.ts";
 
 /** What a peer may have sent before its Hello is here: what one permit per channel allows (section 4). */
 const EARLY_MAX = { control: RATE_BURST, transaction: 2, rpc: RPC_OPEN_MAX } as const;
@@ -56,11 +57,10 @@ function isRefused<T>(
   decoded: Decoded<T>,
   { id: attemptId }: Attempt,
   channel: ChannelName,
-  { propose }: Context,
+  context: Context,
 ): decoded is Extract<Decoded<T>, { tag: "failed" }> {
   if (decoded.tag === "decoded") return false;
-  const { reason, detail } = decoded;
-  propose({ type: "connection/disconnect", attemptId, reason, detail: `${channel}: ${detail}` });
+  accuse(attemptId, channel, decoded, context);
   return true;
 }
 

@@ -8,10 +8,10 @@ import {
   RPC_OPEN_MAX,
   RPC_TIMEOUT_MS,
 } from "../../core/limits.ts";
-import type { Reason } from "../../core/reasons.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { attemptOf, forgetWake, liveAttempt, livePeer, updateLive, updateRpc, wakeAt } from "../state.ts";
+import { accuse, type Violation } from "./violation.ts";
 
 /** 7.7: a request is the permit for exactly one response, and every request is answered. */
 
@@ -26,9 +26,7 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       if (live === undefined || channel === undefined) return;
       const violation = violationOf(channel, message);
       if (violation !== null) {
-        const { reason, detail } = violation;
-        const { attemptId } = live;
-        context.propose({ type: "connection/disconnect", attemptId, reason, detail: `rpc: ${detail}` });
+        accuse(live.attemptId, "rpc", violation, context);
       } else if (message.tag === "request") {
         serve(draft, live, peerId, message, context);
       } else {
@@ -133,10 +131,7 @@ const isOpen = (live: LivePeer | undefined, id: number): boolean =>
 const channelOf = (state: State, peerId: PeerId): RpcChannel | undefined =>
   livePeer(state, peerId)?.rpc ?? undefined;
 
-function violationOf(
-  channel: RpcChannel,
-  message: RpcMessage,
-): { readonly reason: Reason; readonly detail: string } | null {
+function violationOf(channel: RpcChannel, message: RpcMessage): Violation | null {
   if (message.tag === "request") {
     if (channel.theirs.length >= RPC_OPEN_MAX) return { reason: "overLimit", detail: "a fifth open request" };
     if (message.id !== channel.theirNextId) {

@@ -19,12 +19,12 @@ import {
 } from "../../core/limits.ts";
 import { answerPermit, resumeIndex } from "../../core/pool-log.ts";
 import { comparePriority, type Priority } from "../../core/priority.ts";
-import type { Reason } from "../../core/reasons.ts";
 import type { Bucket, LivePeer, State } from "../../core/state.ts";
 import { refill, spend } from "../buckets.ts";
 import { sameInfo, withdraw } from "../fetch.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateTransaction, wakeAt } from "../state.ts";
+import { accuse, type Violation } from "./violation.ts";
 
 /** 7.4: one permit, one message of announcements; the next permit when all of them are settled. */
 
@@ -39,14 +39,7 @@ export const transaction: Rules<TransactionAction> = {
       if (live === undefined || channel === undefined) return;
       const violation = violationOf(channel, message);
       if (violation !== null) {
-        const { reason, detail } = violation;
-        const { attemptId } = live;
-        context.propose({
-          type: "connection/disconnect",
-          attemptId,
-          reason,
-          detail: `transaction: ${detail}`,
-        });
+        accuse(live.attemptId, "transaction", violation, context);
         return;
       }
       receive(draft, live, peerId, message, context);
@@ -196,10 +189,7 @@ const channelOf = (state: State, peerId: PeerId): TransactionChannel | undefined
   livePeer(state, peerId)?.transaction ?? undefined;
 
 /** What the bytes alone prove to be against the rules (section 5), in the state this channel is in. */
-function violationOf(
-  channel: TransactionChannel,
-  message: TransactionMessage,
-): { readonly reason: Reason; readonly detail: string } | null {
+function violationOf(channel: TransactionChannel, message: TransactionMessage): Violation | null {
   switch (message.tag) {
     case "getNext":
       if (channel.theirs.tag === "open")
@@ -224,7 +214,7 @@ function violationOf(
 }
 
 /** Two different infos for one hash cannot both be right. */
-function contradiction(items: readonly TransactionInfo[]): { reason: Reason; detail: string } | null {
+function contradiction(items: readonly TransactionInfo[]): Violation | null {
   const infos = new Map<string, TransactionInfo>();
   for (const info of items) {
     const other = infos.get(info.hash);
@@ -235,7 +225,7 @@ function contradiction(items: readonly TransactionInfo[]): { reason: Reason; det
   return null;
 }
 
-const growingSeq = (channel: TransactionChannel, seq: number): { reason: Reason; detail: string } | null =>
+const growingSeq = (channel: TransactionChannel, seq: number): Violation | null =>
   seq > channel.theirSeq ? null : { reason: "badState", detail: `window.seq ${seq} does not grow` };
 
 function receive(
@@ -276,9 +266,8 @@ function refloor(
   const { refloorBudget } = live.transaction;
   const { budget, waitS } = spend(refill(refloorBudget, REFLOOR_RATE, draft.timeMs), REFLOOR_RATE);
   if (waitS > 0) {
-    const { attemptId } = live;
-    const detail = "transaction: Refloor faster than agreed";
-    context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    const violation = { reason: "overLimit", detail: "Refloor faster than agreed" } as const;
+    accuse(live.attemptId, "transaction", violation, context);
     return;
   }
   updateTransaction(draft, peerId, (channel) => {
