@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
 import { parseLine } from "../core/recording.ts";
+import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
-import { DEFAULT_ADMISSION, startNode } from "../service/node.ts";
+import { startNode } from "../service/node.ts";
 import { segmentName } from "../service/recorder.ts";
 import { print, rounded } from "./measure.ts";
 

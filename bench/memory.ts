@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { pino } from "pino";
+import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
-import { DEFAULT_ADMISSION, type RunningNode, startNode } from "../service/node.ts";
+import { type RunningNode, startNode } from "../service/node.ts";
 import { startListener } from "./connection.ts";
 import { print, rounded } from "./measure.ts";
 

@@ -8,6 +8,16 @@ import type { TransactionChannel, TransactionMessage } from "./channels/transact
 import { type Deadlines, noDeadlines } from "./deadlines.ts";
 import type { AttemptId, BatchId, Hash, PeerId, RequestId } from "./ids.ts";
 import type { KernelState } from "./kernel.ts";
+import {
+  ADMISSION_GLOBAL_BURST,
+  ADMISSION_GLOBAL_PER_SECOND,
+  ADMISSION_GROUP_BURST,
+  ADMISSION_GROUP_PER_SECOND,
+  ADMISSION_IP_BURST,
+  ADMISSION_IP_PER_SECOND,
+  HALF_OPEN_MAX,
+  HALF_OPEN_PER_GROUP_MAX,
+} from "./limits.ts";
 import type { DialAddress } from "./multiaddr.ts";
 import { emptyPool, type PoolLog } from "./pool-log.ts";
 import type { Priority } from "./priority.ts";
@@ -69,6 +79,15 @@ export interface Bucket {
   readonly burst: number;
   readonly perSecond: number;
 }
+
+/** What 3.2 says, where the operator says nothing else. */
+export const DEFAULT_ADMISSION: AdmissionLimits = {
+  ip: { burst: ADMISSION_IP_BURST, perSecond: ADMISSION_IP_PER_SECOND },
+  group: { burst: ADMISSION_GROUP_BURST, perSecond: ADMISSION_GROUP_PER_SECOND },
+  global: { burst: ADMISSION_GLOBAL_BURST, perSecond: ADMISSION_GLOBAL_PER_SECOND },
+  halfOpenMax: HALF_OPEN_MAX,
+  halfOpenPerGroupMax: HALF_OPEN_PER_GROUP_MAX,
+};
 
 export interface Admission {
   /** By IP and by address group. */

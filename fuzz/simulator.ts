@@ -2,19 +2,9 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { ascii, toHex } from "../core/bytes.ts";
 import { itemHash } from "../core/hash.ts";
 import type { Hash, PeerId, RequestId } from "../core/ids.ts";
-import {
-  ADMISSION_GLOBAL_BURST,
-  ADMISSION_GLOBAL_PER_SECOND,
-  ADMISSION_GROUP_BURST,
-  ADMISSION_GROUP_PER_SECOND,
-  ADMISSION_IP_BURST,
-  ADMISSION_IP_PER_SECOND,
-  HALF_OPEN_MAX,
-  HALF_OPEN_PER_GROUP_MAX,
-  PEERS_MAX_DEFAULT,
-} from "../core/limits.ts";
+import { PEERS_MAX_DEFAULT } from "../core/limits.ts";
 import type { DialAddress } from "../core/multiaddr.ts";
-import type { Config } from "../core/state.ts";
+import { type Config, DEFAULT_ADMISSION } from "../core/state.ts";
 import { createChain, encodeTransaction, type SimChain, type SimTransaction } from "./sim-chain.ts";
 import { type Clock, createClock } from "./sim-clock.ts";
 import { createCrypto, createVault, type Vault } from "./sim-crypto.ts";
@@ -246,13 +236,7 @@ function defaultConfig({ peerId, publicKey }: Identity, index: number): Config {
     listen: `/ip4/${addressOfIndex(index)}/tcp/${PORT}/http/p2p/${peerId}`,
     peersMax: PEERS_MAX_DEFAULT,
     allowPrivateCandidates: false,
-    admission: {
-      ip: { burst: ADMISSION_IP_BURST, perSecond: ADMISSION_IP_PER_SECOND },
-      group: { burst: ADMISSION_GROUP_BURST, perSecond: ADMISSION_GROUP_PER_SECOND },
-      global: { burst: ADMISSION_GLOBAL_BURST, perSecond: ADMISSION_GLOBAL_PER_SECOND },
-      halfOpenMax: HALF_OPEN_MAX,
-      halfOpenPerGroupMax: HALF_OPEN_PER_GROUP_MAX,
-    },
+    admission: DEFAULT_ADMISSION,
   };
 }
 

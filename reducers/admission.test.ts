@@ -29,10 +29,9 @@ import {
   unsignedAnswerSchema,
   unsignedRejectedSchema,
 } from "../core/signals.ts";
-import type { Phase } from "../core/state.ts";
+import { DEFAULT_ADMISSION, type Phase } from "../core/state.ts";
 import { brokenInvariants } from "./invariants.ts";
 import {
-  ADMISSION,
   candidate,
   closeTransport,
   control,
@@ -366,7 +365,7 @@ describe("P01: tampered signals", () => {
 
 describe("admission: token buckets", () => {
   const limited = (): TestNode =>
-    testNode({ admission: { ...ADMISSION, halfOpenMax: 1e9, halfOpenPerGroupMax: 1e9 } });
+    testNode({ admission: { ...DEFAULT_ADMISSION, halfOpenMax: 1e9, halfOpenPerGroupMax: 1e9 } });
   const tags = (node: TestNode, address: string): string =>
     effectsOf(knock(node, address).effects, "effect/replySignal")[0]?.reply.tag ?? "taken";
   const taken = (node: TestNode, addresses: readonly string[]): number =>
@@ -452,7 +451,7 @@ describe("admission: token buckets", () => {
   });
 
   test("P16: the table of buckets is bounded whatever comes, and a busy address is not forgotten first", () => {
-    const node = testNode({ admission: { ...UNLIMITED, ip: ADMISSION.ip } });
+    const node = testNode({ admission: { ...UNLIMITED, ip: DEFAULT_ADMISSION.ip } });
     for (let index = 0; index < ADMISSION_BUCKETS_MAX / 2 + 200; index++) {
       const { effects } = knock(node, `${20 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}.1`);
       const { requestId } = effects[0]?.type === "effect/replySignal" ? effects[0] : { requestId: null };

@@ -14,17 +14,7 @@ import { itemHash } from "../core/hash.ts";
 import { toPeerId } from "../core/identity.ts";
 import type { AttemptId, Hash, PeerId, RequestId } from "../core/ids.ts";
 import type { StepResult } from "../core/kernel.ts";
-import {
-  ADMISSION_GLOBAL_BURST,
-  ADMISSION_GLOBAL_PER_SECOND,
-  ADMISSION_GROUP_BURST,
-  ADMISSION_GROUP_PER_SECOND,
-  ADMISSION_IP_BURST,
-  ADMISSION_IP_PER_SECOND,
-  HALF_OPEN_MAX,
-  HALF_OPEN_PER_GROUP_MAX,
-  PEERS_MAX_DEFAULT,
-} from "../core/limits.ts";
+import { HALF_OPEN_MAX, PEERS_MAX_DEFAULT } from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import { REASONS, type Reason } from "../core/reasons.ts";
 import { type Offer, offerSchema, type Reply, replySchema, SIGNATURE_BYTES } from "../core/signals.ts";
@@ -55,14 +45,6 @@ export function party(name: string): Party {
   parties.set(name, made);
   return made;
 }
-
-export const ADMISSION: AdmissionLimits = {
-  ip: { burst: ADMISSION_IP_BURST, perSecond: ADMISSION_IP_PER_SECOND },
-  group: { burst: ADMISSION_GROUP_BURST, perSecond: ADMISSION_GROUP_PER_SECOND },
-  global: { burst: ADMISSION_GLOBAL_BURST, perSecond: ADMISSION_GLOBAL_PER_SECOND },
-  halfOpenMax: HALF_OPEN_MAX,
-  halfOpenPerGroupMax: HALF_OPEN_PER_GROUP_MAX,
-};
 
 /** Buckets that never run dry, for tests of what comes after them. */
 export const UNLIMITED: AdmissionLimits = {

@@ -3,12 +3,13 @@ import { connect } from "node:net";
 import { pino } from "pino";
 import { afterAll } from "vitest";
 import { toHex } from "../core/bytes.ts";
+import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { type Api, startApi } from "./api.ts";
 import { testAccountKey, testGenesis } from "./chain/genesis.ts";
 import { signTransfer } from "./chain/transfer.ts";
 import { rawPublicKey } from "./ed25519.ts";
 import { ephemeralKey } from "./key-file.ts";
-import { DEFAULT_ADMISSION, type NodeOptions, type RunningNode, startNode } from "./node.ts";
+import { type NodeOptions, type RunningNode, startNode } from "./node.ts";
 import type { ServerLimits } from "./signaling-sockets.ts";
 
 /** What the tests of a file leave to be closed, last first. */

@@ -5,10 +5,15 @@ import type { Command } from "../core/actions.ts";
 import { isLoopback } from "../core/address.ts";
 import { type Hex, toHex } from "../core/bytes.ts";
 import type { PeerId, RequestId } from "../core/ids.ts";
-import * as limits from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr, type HostKind } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
-import { type AdmissionLimits, type Config, initialState, type State } from "../core/state.ts";
+import {
+  type AdmissionLimits,
+  type Config,
+  DEFAULT_ADMISSION,
+  initialState,
+  type State,
+} from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
 import { createEmbeddedChain, type EmbeddedChain } from "./chain/chain.ts";
 import { testGenesis } from "./chain/genesis.ts";
@@ -58,14 +63,6 @@ export type CommandOf = WithoutRequest<Command>;
 /** Everything ends by then, whatever peers do (P33): Goodbyes may drain for 2 s. */
 export const STOP_TIMEOUT_MS = 4_000;
 const STOP_POLL_MS = 10;
-
-export const DEFAULT_ADMISSION: AdmissionLimits = {
-  ip: { burst: limits.ADMISSION_IP_BURST, perSecond: limits.ADMISSION_IP_PER_SECOND },
-  group: { burst: limits.ADMISSION_GROUP_BURST, perSecond: limits.ADMISSION_GROUP_PER_SECOND },
-  global: { burst: limits.ADMISSION_GLOBAL_BURST, perSecond: limits.ADMISSION_GLOBAL_PER_SECOND },
-  halfOpenMax: limits.HALF_OPEN_MAX,
-  halfOpenPerGroupMax: limits.HALF_OPEN_PER_GROUP_MAX,
-};
 
 /** `--admission-per-ip N` (3.2): a burst of N per IP and per group, N/16 per second, N/2 half-open per group. */
 export const admissionPerIp = (burst: number): AdmissionLimits => ({

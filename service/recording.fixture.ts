@@ -5,9 +5,8 @@ import { afterAll } from "vitest";
 import type { Input } from "../core/actions.ts";
 import { itemHash } from "../core/hash.ts";
 import type { BatchId, Hash, PeerId, RequestId } from "../core/ids.ts";
-import { initialState, type State } from "../core/state.ts";
+import { DEFAULT_ADMISSION, initialState, type State } from "../core/state.ts";
 import { step } from "../reducers/step.ts";
-import { DEFAULT_ADMISSION } from "./node.ts";
 import { createRecorder, type RecorderOptions } from "./recorder.ts";
 
 // What the tests of recording, reading and replaying share.

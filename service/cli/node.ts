@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import type { Logger } from "pino";
+import { DEFAULT_ADMISSION } from "../../core/state.ts";
 import { type Api, startApi } from "../api.ts";
 import {
   DEFAULT_CONFIG,
@@ -13,7 +14,7 @@ import {
 } from "../config.ts";
 import { ephemeralKey, loadOrCreateKey } from "../key-file.ts";
 import { createLogger, LOG_LEVELS } from "../log.ts";
-import { admissionPerIp, DEFAULT_ADMISSION, type RunningNode, startNode } from "../node.ts";
+import { admissionPerIp, type RunningNode, startNode } from "../node.ts";
 import { RecordingError } from "../recorder.ts";
 import type { ListenAddress } from "../signaling-server.ts";
 import {
