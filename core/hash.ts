@@ -20,29 +20,45 @@ function prefixOf(label: string): Uint8Array {
   return prefix;
 }
 
+/** `H` as text, for names that live in the state. */
+export const hashHex = (label: string, ...parts: readonly Uint8Array[]): Hex => toHex(hash(label, ...parts));
+
 export function sha256Hex(bytes: Uint8Array): Hex {
   return toHex(sha256(bytes));
 }
 
+/** `hash`, or another implementation of it: the service hashes hundreds of megabytes with a native one. */
+export type HashFunction = (label: string, ...parts: readonly Uint8Array[]) => Uint8Array;
+
 /** The name of a transaction, snark or other item: the stream root of its bytes, signature included (7.4, 7.8). */
 export function itemHash(bytes: Uint8Array): Hex {
-  return toHex(hash("pollen/stream/1", uintBytes(bytes.length, 8), merkleRoot(bytes)));
+  let level = leafHashes(bytes);
+  while (level.length > 1) level = levelAbove(level);
+  return hashHex("pollen/stream/1", uintBytes(bytes.length, 8), ...level);
 }
 
-function merkleRoot(bytes: Uint8Array): Uint8Array {
-  let level: Uint8Array[] = [];
-  for (let offset = 0, index = 0; index === 0 || offset < bytes.length; offset += CHUNK_BYTES, index++) {
-    level.push(hash("pollen/chunk/1", uintBytes(index, 4), bytes.subarray(offset, offset + CHUNK_BYTES)));
-  }
-  while (level.length > 1) {
-    const above: Uint8Array[] = [];
-    for (let index = 0; index < level.length; index += 2) {
-      const [left, right] = [level[index], level[index + 1]];
-      if (left !== undefined) above.push(right === undefined ? left : hash("pollen/node/1", left, right));
-    }
-    level = above;
-  }
-  const [root] = level;
-  if (root === undefined) throw new Error("a stream has at least one chunk");
-  return root;
+/** One for each chunk; a stream of no bytes has one empty chunk (7.8). */
+export function leafHashes(bytes: Uint8Array, hashWith: HashFunction = hash): readonly Uint8Array[] {
+  const count = Math.max(1, Math.ceil(bytes.length / CHUNK_BYTES));
+  return Array.from({ length: count }, (_, index) =>
+    leafHash(index, bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES), hashWith),
+  );
+}
+
+export const leafHash = (index: number, chunk: Uint8Array, hashWith: HashFunction = hash): Uint8Array =>
+  hashWith("pollen/chunk/1", uintBytes(index, 4), chunk);
+
+export const nodeHash = (left: Uint8Array, right: Uint8Array, hashWith: HashFunction = hash): Uint8Array =>
+  hashWith("pollen/node/1", left, right);
+
+/** The next level of the tree over chunks: pairs from the left, an odd node is carried up (7.8). */
+export function levelAbove(
+  level: readonly Uint8Array[],
+  hashWith: HashFunction = hash,
+): readonly Uint8Array[] {
+  return level.flatMap((node, index) => {
+    if (index % 2 === 1) return [];
+    const right = level[index + 1];
+    return [right === undefined ? node : nodeHash(node, right, hashWith)];
+  });
 }
