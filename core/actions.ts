@@ -1,13 +1,21 @@
+import type { ReconcileAction } from "./actions/reconcile.ts";
+import type { StreamAction } from "./actions/stream.ts";
+import type { SyncAction } from "./actions/sync.ts";
+import type { WorkAction } from "./actions/work.ts";
+import type { Block, BlockHeader, Commitment } from "./block.ts";
 import type { Hex } from "./bytes.ts";
-import type { TransactionInfo, TransactionVerdict } from "./chain.ts";
+import type { BlockVerdict, ItemRef, ItemVerdict, TipChange } from "./chain.ts";
+import type { BestTipMessage } from "./channels/best-tip.ts";
 import type { ControlMessage } from "./channels/control.ts";
-import type { RpcMessage, RpcRequest, RpcResponse } from "./channels/rpc.ts";
+import type { Cursor, PoolMessage, Reconciliation } from "./channels/permits.ts";
+import type { RpcMessage, RpcPurpose, RpcRequest, RpcResponse } from "./channels/rpc.ts";
+import type { Manifest } from "./channels/streaming-rpc.ts";
 import type { ChannelName } from "./channels/table.ts";
-import type { TransactionMessage } from "./channels/transaction.ts";
-import type { AttemptId, BatchId, Hash, PeerId, RequestId } from "./ids.ts";
+import type { AttemptId, BatchId, CheckId, Hash, JobId, PeerId, RequestId } from "./ids.ts";
 import type { DialAddress } from "./multiaddr.ts";
+import type { FetchedPool, PoolInfo, PoolName } from "./pools.ts";
 import type { Reason, Rejection } from "./reasons.ts";
-import type { ItemBytes, SignalOutcome } from "./services.ts";
+import type { ChunkOutcome, ItemBytes, LoadedChunk, SignalOutcome } from "./services.ts";
 
 /** Everything that changes the state. */
 export type Action =
@@ -15,9 +23,14 @@ export type Action =
   | SignalAction
   | ConnectionAction
   | ControlAction
-  | TransactionAction
+  | BestTipAction
+  | PoolAction
   | FetchAction
-  | RpcAction;
+  | RpcAction
+  | SyncAction
+  | ReconcileAction
+  | StreamAction
+  | WorkAction;
 
 /** Everything that reaches the core from outside: the only things that are recorded (kernel contract 1 and 5). */
 export type Input = Event | Command | Tick;
@@ -27,7 +40,7 @@ export interface Tick {
   readonly type: "tick";
 }
 
-export type Event = TransportEvent | SignalingEvent | CryptoEvent | ChainEvent;
+export type Event = TransportEvent | SignalingEvent | CryptoEvent | ChainEvent | StreamEvent;
 
 export type TransportEvent =
   | { readonly type: "event/localDescription"; readonly attemptId: AttemptId; readonly sdp: string }
@@ -83,15 +96,66 @@ export type CryptoEvent =
 
 export type ChainEvent =
   | {
-      readonly type: "event/transactionsVerified";
+      readonly type: "event/itemsVerified";
       readonly batchId: BatchId;
-      readonly verdicts: readonly TransactionVerdict[];
+      /** Null: not all are valid, and this chain cannot tell which. */
+      readonly verdicts: readonly ItemVerdict[] | null;
     }
   | {
       readonly type: "event/itemsLoaded";
       readonly attemptId: AttemptId;
       readonly rpcId: number;
       readonly items: readonly (Uint8Array | null)[];
+    }
+  | { readonly type: "event/headersVerified"; readonly checkId: CheckId; readonly verdict: BlockVerdict }
+  | {
+      readonly type: "event/blockLoaded";
+      readonly attemptId: AttemptId;
+      readonly rpcId: number;
+      readonly block: Block | null;
+    }
+  | {
+      readonly type: "event/ancestryLoaded";
+      readonly attemptId: AttemptId;
+      readonly rpcId: number;
+      /** The block that was asked for first, then its parents; empty if it is not kept. */
+      readonly headers: readonly BlockHeader[];
+    }
+  | { readonly type: "event/blockPrepared"; readonly hash: Hash; readonly missing: readonly ItemRef[] }
+  | { readonly type: "event/blockApplied"; readonly hash: Hash; readonly verdict: BlockVerdict }
+  | { readonly type: "event/tipAdopted"; readonly change: TipChange }
+  | {
+      readonly type: "event/blockProduced";
+      readonly slot: number;
+      /** Null: the node may not produce in this slot, or there is nothing it can build on. */
+      readonly header: BlockHeader | null;
+    }
+  | { readonly type: "event/commitmentSigned"; readonly commitment: Commitment }
+  | { readonly type: "event/snarkMade"; readonly jobId: JobId; readonly bytes: Uint8Array }
+  | { readonly type: "event/snapshotApplied"; readonly hash: Hash; readonly verdict: BlockVerdict };
+
+export type StreamEvent =
+  | {
+      readonly type: "event/streamOpened";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly manifest: Manifest | null;
+    }
+  | {
+      readonly type: "event/chunkLoaded";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly index: number;
+      /** Null: it cannot be read any more. */
+      readonly chunk: LoadedChunk | null;
+    }
+  | {
+      readonly type: "event/chunkStored";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly root: Hash;
+      readonly index: number;
+      readonly outcome: ChunkOutcome;
     };
 
 /** Wishes of the operator. Those with a request id are answered by exactly one `operator.answer`. */
@@ -99,10 +163,14 @@ export type Command =
   | { readonly type: "command/dial"; readonly requestId: RequestId; readonly address: DialAddress }
   | { readonly type: "command/disconnect"; readonly requestId: RequestId; readonly peerId: PeerId }
   | {
-      readonly type: "command/submitTransaction";
+      /** A transaction, or a piece of SNARK work. */
+      readonly type: "command/submit";
       readonly requestId: RequestId;
+      readonly pool: "transaction" | "snark";
       readonly bytes: Uint8Array;
     }
+  | { readonly type: "command/produce"; readonly requestId: RequestId; readonly isOn: boolean }
+  | { readonly type: "command/work"; readonly requestId: RequestId; readonly isOn: boolean }
   | { readonly type: "command/stop" };
 
 /** Section 3: dialing and admission, until a connection object exists. */
@@ -164,59 +232,123 @@ export type ControlAction =
       readonly channel: ChannelName;
     };
 
-/** 7.4 */
-export type TransactionAction =
-  | { readonly type: "transaction/receive"; readonly peerId: PeerId; readonly message: TransactionMessage }
-  | { readonly type: "transaction/givePermit"; readonly peerId: PeerId }
-  | { readonly type: "transaction/sendInfos"; readonly peerId: PeerId }
+/** 7.3 */
+export type BestTipAction =
+  | { readonly type: "bestTip/receive"; readonly peerId: PeerId; readonly message: BestTipMessage }
+  | { readonly type: "bestTip/givePermit"; readonly peerId: PeerId }
+  | { readonly type: "bestTip/announce"; readonly peerId: PeerId }
   | {
-      /** The open permit asks for the band that was held back. */
-      readonly type: "transaction/refloor";
+      /** What became of the header that this peer announced last is known. */
+      readonly type: "bestTip/settle";
+      readonly peerId: PeerId;
+      readonly attemptId: AttemptId;
+      readonly hash: Hash;
+    };
+
+/** 7.4 to 7.6: one permit machine for three pools. */
+export type PoolAction =
+  | {
+      readonly type: "pool/receive";
+      readonly pool: PoolName;
+      readonly peerId: PeerId;
+      readonly message: PoolMessage;
+    }
+  | { readonly type: "pool/givePermit"; readonly pool: PoolName; readonly peerId: PeerId }
+  | { readonly type: "pool/sendInfos"; readonly pool: PoolName; readonly peerId: PeerId }
+  | {
+      /** The open permit has the wrong window by now. */
+      readonly type: "pool/refloor";
+      readonly pool: PoolName;
       readonly peerId: PeerId;
       readonly attemptId: AttemptId;
     }
   | {
-      readonly type: "transaction/settle";
+      /** Infos that a permit or a reconciliation brought are looked at, each to its end. */
+      readonly type: "pool/process";
+      readonly pool: PoolName;
+      readonly peerId: PeerId;
+      readonly infos: readonly PoolInfo[];
+      readonly cursor: Cursor;
+      readonly found: Reconciliation | null;
+    }
+  | {
+      readonly type: "pool/settle";
+      readonly pool: PoolName;
       readonly peerId: PeerId;
       readonly attemptId: AttemptId;
       readonly hash: Hash;
     }
-  | { readonly type: "transaction/expire"; readonly peerId: PeerId; readonly attemptId: AttemptId };
+  | {
+      readonly type: "pool/expire";
+      readonly pool: PoolName;
+      readonly peerId: PeerId;
+      readonly attemptId: AttemptId;
+    }
+  | {
+      /** Another best tip: what it includes and makes invalid leaves the pools, what it undoes comes back. */
+      readonly type: "pool/followTip";
+      readonly change: TipChange;
+    }
+  | { readonly type: "pool/expireCommitments" }
+  | { readonly type: "pool/forgetResume"; readonly peerId: PeerId };
 
 /** 7.4, Fetch */
 export type FetchAction =
-  | { readonly type: "fetch/announce"; readonly peerId: PeerId; readonly info: TransactionInfo }
+  | {
+      readonly type: "fetch/announce";
+      readonly pool: PoolName;
+      readonly peerId: PeerId;
+      readonly info: PoolInfo;
+    }
   | { readonly type: "fetch/next"; readonly peerId: PeerId }
   | {
       /** The peer did not serve the item: it is settled for it, and the next announcer is asked. */
       readonly type: "fetch/fail";
       readonly peerId: PeerId;
       readonly hash: Hash;
+      readonly why: "none" | "timeout";
     }
   | {
-      /** What a response brought for what was asked: null where it brought nothing. */
-      readonly type: "fetch/receive";
+      /** No answer after HEDGE_MS: the other announcers are asked too. */
+      readonly type: "fetch/hedge";
+      readonly pool: FetchedPool;
       readonly peerId: PeerId;
-      readonly hashes: readonly Hash[];
-      readonly items: readonly (Uint8Array | null)[];
+      readonly attemptId: AttemptId;
+    }
+  | {
+      /** What came of a request with purpose `fetch`: null if nothing did, in time or at all. */
+      readonly type: "fetch/answered";
+      readonly peerId: PeerId;
+      readonly request: RpcRequest;
+      readonly response: RpcResponse | null;
     }
   | {
       readonly type: "fetch/verify";
+      readonly pool: PoolName;
       readonly items: readonly ItemBytes[];
+      /** The operator's request that submitted it, if any. */
       readonly requestId: RequestId | null;
+      /** It was made here: by the operator or the node itself. */
+      readonly isLocal: boolean;
     }
   | {
       readonly type: "fetch/conclude";
+      readonly pool: PoolName;
       readonly hash: Hash;
-      readonly verdict: TransactionVerdict;
-      /** The operator's request that submitted it, if any. */
+      readonly verdict: ItemVerdict;
       readonly requestId: RequestId | null;
+      readonly isLocal: boolean;
     };
 
 /** 7.7 */
 export type RpcAction =
   | { readonly type: "rpc/receive"; readonly peerId: PeerId; readonly message: RpcMessage }
-  | { readonly type: "rpc/request"; readonly peerId: PeerId; readonly body: RpcRequest }
+  | {
+      readonly type: "rpc/request";
+      readonly peerId: PeerId;
+      readonly purpose: RpcPurpose;
+      readonly body: RpcRequest;
+    }
   | {
       readonly type: "rpc/expire";
       readonly peerId: PeerId;

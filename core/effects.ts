@@ -1,10 +1,17 @@
+import type { Block, BlockHeader, Tip } from "./block.ts";
 import type { Hex } from "./bytes.ts";
-import type { ControlMessage } from "./channels/control.ts";
-import type { RpcMessage } from "./channels/rpc.ts";
-import type { TransactionMessage } from "./channels/transaction.ts";
-import type { AttemptId, BatchId, Hash, RequestId } from "./ids.ts";
+import type { ChannelMessage } from "./channels/table.ts";
+import type { AttemptId, BatchId, CheckId, Hash, JobId, RequestId } from "./ids.ts";
 import type { DialAddress } from "./multiaddr.ts";
-import type { CommandResult, EnvelopeKind, ItemBytes, SignalLabel, SignalReply } from "./services.ts";
+import type { PoolName } from "./pools.ts";
+import type {
+  CommandResult,
+  EnvelopeKind,
+  ItemBytes,
+  ReceivedChunk,
+  SignalLabel,
+  SignalReply,
+} from "./services.ts";
 
 /** What the core asks of the world, as plain data. effects/ maps each to one call of a service. */
 export type Effect =
@@ -16,7 +23,7 @@ export type Effect =
       readonly attemptId: AttemptId;
       readonly candidates: readonly string[];
     }
-  | ({ readonly type: "effect/send"; readonly attemptId: AttemptId } & Outgoing)
+  | ({ readonly type: "effect/send"; readonly attemptId: AttemptId } & ChannelMessage)
   | { readonly type: "effect/close"; readonly attemptId: AttemptId; readonly graceful: boolean }
   | {
       readonly type: "effect/postSignal";
@@ -47,9 +54,16 @@ export type Effect =
       readonly recipient: Hex;
     }
   | {
-      readonly type: "effect/verifyTransactions";
+      readonly type: "effect/verifyItems";
       readonly batchId: BatchId;
+      readonly pool: PoolName;
       readonly items: readonly ItemBytes[];
+    }
+  | {
+      readonly type: "effect/verifyAgain";
+      readonly batchId: BatchId;
+      readonly pool: PoolName;
+      readonly hashes: readonly Hash[];
     }
   | {
       readonly type: "effect/loadItems";
@@ -58,10 +72,64 @@ export type Effect =
       readonly hashes: readonly Hash[];
     }
   | { readonly type: "effect/forgetItems"; readonly hashes: readonly Hash[] }
+  | {
+      readonly type: "effect/verifyHeaders";
+      readonly checkId: CheckId;
+      readonly headers: readonly BlockHeader[];
+    }
+  | {
+      readonly type: "effect/loadBlock";
+      readonly attemptId: AttemptId;
+      readonly rpcId: number;
+      readonly hash: Hash;
+    }
+  | {
+      readonly type: "effect/loadAncestry";
+      readonly attemptId: AttemptId;
+      readonly rpcId: number;
+      readonly hash: Hash;
+      readonly count: number;
+    }
+  | { readonly type: "effect/prepareBlock"; readonly hash: Hash; readonly block: Block }
+  | { readonly type: "effect/supplyItems"; readonly hash: Hash; readonly items: readonly ItemBytes[] }
+  | { readonly type: "effect/applyBlock"; readonly hash: Hash }
+  | { readonly type: "effect/adoptTip"; readonly hash: Hash }
+  | { readonly type: "effect/forgetBlocks"; readonly hashes: readonly Hash[] }
+  | {
+      readonly type: "effect/produceBlock";
+      readonly parent: Hash;
+      readonly slot: number;
+      readonly transactions: readonly Hash[];
+      readonly snarks: readonly Hash[];
+    }
+  | {
+      readonly type: "effect/signCommitment";
+      readonly jobId: JobId;
+      readonly fee: bigint;
+      readonly issuedAt: bigint;
+    }
+  | { readonly type: "effect/makeSnark"; readonly jobId: JobId; readonly fee: bigint }
+  | { readonly type: "effect/abandonSnark" }
+  | { readonly type: "effect/applySnapshot"; readonly tip: Tip }
+  | {
+      readonly type: "effect/openStream";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly root: Hash;
+    }
+  | {
+      readonly type: "effect/loadChunk";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly root: Hash;
+      readonly index: number;
+    }
+  | { readonly type: "effect/closeStream"; readonly attemptId: AttemptId; readonly streamId: number }
+  | {
+      readonly type: "effect/storeChunk";
+      readonly attemptId: AttemptId;
+      readonly streamId: number;
+      readonly chunk: ReceivedChunk;
+    }
+  | { readonly type: "effect/discardStream"; readonly root: Hash }
   | { readonly type: "effect/answerCommand"; readonly requestId: RequestId; readonly result: CommandResult };
-
-/** A message on its channel. */
-export type Outgoing =
-  | { readonly channel: "control"; readonly message: ControlMessage }
-  | { readonly channel: "transaction"; readonly message: TransactionMessage }
-  | { readonly channel: "rpc"; readonly message: RpcMessage };

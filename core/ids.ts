@@ -20,3 +20,9 @@ export type RequestId = Brand<number, "RequestId">;
 
 /** A batch of items under verification. */
 export type BatchId = Brand<number, "BatchId">;
+
+/** A proof that the chain wants made, named by its hash. */
+export type JobId = Brand<Hex, "JobId">;
+
+/** Our question to the chain whether headers are sound. */
+export type CheckId = Brand<number, "CheckId">;

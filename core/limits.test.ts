@@ -1,12 +1,18 @@
 import { describe, expect, test } from "vitest";
+import type { Hex } from "./bytes.ts";
 import { controlSchema } from "./channels/control.ts";
+import {
+  type PoolMessage,
+  snarkJobCommitmentSchema,
+  snarkSchema,
+  transactionSchema,
+} from "./channels/permits.ts";
 import { rpcSchema } from "./channels/rpc.ts";
 import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS } from "./channels/table.ts";
-import { type TransactionMessage, transactionSchema } from "./channels/transaction.ts";
 import { encode } from "./codec/codec.ts";
 import type { Schema, Shape } from "./codec/schema.ts";
 import { greatestSize } from "./codec/testing.ts";
-import type { Hash } from "./ids.ts";
+import type { Hash, JobId } from "./ids.ts";
 import * as limits from "./limits.ts";
 import { REASONS, REJECTIONS, severity } from "./reasons.ts";
 import { envelopeSchema, offerSchema, replySchema } from "./signals.ts";
@@ -21,8 +27,13 @@ describe("limits: the numbers of the protocol", () => {
     SDP_MESSAGE_BYTES_MIN: 131_072,
     CONTROL_BYTES_MAX: 512,
     TRANSACTION_BYTES_MAX: 4 * 1024,
+    BEST_TIP_BYTES_MAX: 8 * 1024,
+    SNARK_BYTES_MAX: 4 * 1024,
+    COMMITMENT_BYTES_MAX: 8 * 1024,
     RPC_BYTES_MAX: 64 * 1024,
+    STREAMING_BYTES_MAX: 64 * 1024,
     CHUNK_BYTES: 60_000,
+    CHUNK_PROOF_MAX: 24,
     ITEM_BYTES_MAX: 16_384,
     ENVELOPE_BYTES_MAX: 16 * 1024,
     SDP_BYTES_MAX: 8_192,
@@ -46,23 +57,61 @@ describe("limits: the numbers of the protocol", () => {
     INFOS_MAX: 32,
     CANDIDATES_PER_PEER_MAX: 64,
     SETTLE_TIMEOUT_MS: 15_000,
+    VERIFY_BATCH_MAX: 32,
+    BAND_INTERVAL_MS: 10_000,
+    REFLOOR_INTERVAL_MS: 1_000,
+    REFLOORS_PER_SECOND: 1,
+    PING_INTERVAL_MIN_MS: 5_000,
+    HEDGE_MS: 500,
+    RESUME_MS: 600_000,
+    RECONCILE_POOL_MIN: 200,
+    RECONCILE_TIMEOUT_MS: 10_000,
+    WITHHELD_MIN: 20,
+    WITHHELD_WINDOW_MS: 600_000,
+    COMMITMENT_AGE_MAX_MS: 600_000,
+    RING_MAX: 512,
+    TRANSACTION_CAPACITY_DEFAULT: 3_000,
+    PEERS_MAX_DEFAULT: 100,
+    OUTGOING_RESERVE: 8,
+    HALF_OPEN_MAX: 64,
+    BLOCKS_KEPT_MIN: 290,
+    TIP_SETTLE_MS: 10_000,
+    SYNC_RETRY_MIN_MS: 1_000,
+    SYNC_RETRY_MAX_MS: 60_000,
+    BLOCK_TRANSACTIONS_MAX: 1_024,
+    BLOCK_SNARKS_MAX: 256,
+    ANCESTRY_MAX: 128,
+    SUB_WINDOWS: 11,
+    SLOTS_PER_SUB_WINDOW: 7,
     RPC_OPEN_MAX: 4,
     RPC_HASHES_MAX: 16,
     RPC_TIMEOUT_MS: 5_000,
+    RPC_BLOCK_TIMEOUT_MS: 8_000,
     RPC_BLOCKED_MS: 30_000,
+    RECONCILE_RANGES_MAX: 256,
+    RECONCILE_IDS_MAX: 4_096,
+    RECONCILE_PLAIN_MAX: 64,
+    RECONCILE_SPLIT: 16,
+    STREAM_OUTSTANDING_MAX: 8,
+    STREAM_IDLE_MS: 30_000,
+    STREAM_TIMEOUT_MS: 30_000,
   };
 
   test.each(Object.entries(NORMATIVE))("%s is %i", (name, value) => {
-    expect(new Map<string, number>(Object.entries(limits)).get(name)).toBe(value);
+    expect(new Map<string, unknown>(Object.entries(limits)).get(name)).toBe(value);
   });
 
   test("channels have the ids and bits of section 7", () => {
     expect(CHANNEL_NAMES.map((name) => [name, CHANNELS[name].id])).toEqual([
       ["control", 0],
+      ["best-tip", 3],
       ["transaction", 4],
+      ["snark", 5],
+      ["snark-job-commitment", 6],
       ["rpc", 7],
+      ["streaming-rpc", 8],
     ]);
-    expect(CHANNEL_BITS).toBe(0b1001_0001);
+    expect(CHANNEL_BITS).toBe(0b1_1111_1001);
   });
 
   test("reasons have the numbers of section 5, rejections those of section 3", () => {
@@ -89,11 +138,12 @@ describe("limits: the numbers of the protocol", () => {
 
 describe("limits: every message fits", () => {
   test("the longest message of each kind fits its channel", () => {
-    for (const [name, size] of casesOf(controlSchema)) {
-      expect([name, size <= CHANNELS.control.bytesMax]).toEqual([name, true]);
-    }
-    for (const [name, size] of casesOf(transactionSchema)) {
-      expect([name, size <= CHANNELS.transaction.bytesMax]).toEqual([name, true]);
+    for (const channel of CHANNEL_NAMES) {
+      if (channel === "rpc") continue;
+      const { schema, bytesMax } = CHANNELS[channel];
+      for (const [name, size] of casesOf(schema as Schema<unknown>)) {
+        expect([channel, name, size <= bytesMax]).toEqual([channel, name, true]);
+      }
     }
   });
 
@@ -116,14 +166,24 @@ describe("limits: every message fits", () => {
     const cursor = { epoch: 2n ** 64n - 1n, next: 2n ** 64n - 1n };
     const window = { seq: 2 ** 32 - 1, floor: priority, band: priority };
     const info = { hash, fee: 1n, sender: hash, nonce: 1 };
-    const messages: readonly TransactionMessage[] = [
-      { tag: "getNext", limit: limits.INFOS_MAX, window, resume: cursor },
-      { tag: "refloor", window },
-      { tag: "infos", cursor, seq: 1, rest: priority, items: Array(limits.INFOS_MAX).fill(info) },
-    ];
-    expect(messages.map((message) => [message.tag, encode(transactionSchema, message).length])).toEqual(
-      casesOf(transactionSchema),
-    );
+    const jobId = hash as Hex as JobId;
+    const pools = [
+      [transactionSchema, info],
+      [snarkSchema, { jobId, hash, fee: 1n, prover: hash }],
+      [snarkJobCommitmentSchema, { jobId, fee: 1n, snarker: hash, issuedAt: 1n, signature: hash + hash }],
+    ] as const;
+    for (const [schema, item] of pools) {
+      const messages: readonly PoolMessage[] = [
+        { tag: "getNext", limit: limits.INFOS_MAX, window, resume: cursor },
+        { tag: "refloor", window },
+        { tag: "infos", cursor, seq: 1, rest: priority, items: Array(limits.INFOS_MAX).fill(item) },
+      ];
+      const sizes = messages.map((message) => [
+        message.tag,
+        encode(schema as Schema<PoolMessage>, message).length,
+      ]);
+      expect(sizes).toEqual(casesOf(schema.shape));
+    }
     const userAgent = "u".repeat(limits.USER_AGENT_BYTES_MAX);
     const hello = encode(controlSchema, { tag: "hello", version: 1, session: hash, userAgent, channels: 1 });
     expect(hello).toHaveLength(greatestSize(controlSchema.shape));
@@ -143,8 +203,8 @@ describe("limits: every message fits", () => {
   });
 
   test("a chunk with the longest proof fits a message", () => {
-    const chunk = 1 + 4 + 4 + (4 + limits.CHUNK_BYTES) + (4 + 24 * 32);
-    expect(chunk).toBeLessThanOrEqual(limits.MESSAGE_BYTES_MAX);
+    const chunk = 1 + 4 + 4 + (4 + limits.CHUNK_BYTES) + (4 + limits.CHUNK_PROOF_MAX * 32);
+    expect(chunk).toBeLessThanOrEqual(limits.STREAMING_BYTES_MAX);
   });
 });
 
@@ -238,7 +298,37 @@ describe("limits: relations", () => {
       "a message's items can be fetched with the requests one peer may have open",
       limits.RPC_OPEN_MAX * limits.RPC_HASHES_MAX >= limits.INFOS_MAX,
     ],
-    ["slots are blocked only after requests timed out", limits.RPC_BLOCKED_MS > limits.RPC_TIMEOUT_MS],
+    ["slots are blocked only after requests timed out", limits.RPC_BLOCKED_MS > limits.RPC_BLOCK_TIMEOUT_MS],
+    ["a hedge comes before the request times out", 4 * limits.HEDGE_MS < limits.RPC_TIMEOUT_MS],
+    ["what is refused is remembered for more than one message", limits.REFUSED_MAX >= 3 * limits.INFOS_MAX],
+    ["a Refloor keeps to its rate", limits.REFLOOR_INTERVAL_MS * limits.REFLOORS_PER_SECOND >= 1_000],
+    [
+      "a reconciliation is over before what it withholds is missed",
+      limits.RECONCILE_TIMEOUT_MS < limits.SETTLE_TIMEOUT_MS,
+    ],
+    ["the ring holds what one message can evict", limits.RING_MAX >= limits.INFOS_MAX],
+    ["a slow source is helped before it times out", limits.STREAM_PATIENCE_MS < limits.STREAM_TIMEOUT_MS],
+    ["our own slowness is no timeout for the peer", limits.STREAM_OPEN_TIMEOUT_MS < limits.STREAM_TIMEOUT_MS],
+    [
+      "a chain of 290 blocks takes a few requests",
+      limits.BLOCKS_KEPT_MIN / limits.ANCESTRY_MAX < limits.RPC_OPEN_MAX,
+    ],
+    [
+      "what is fetched block by block is kept by everybody",
+      limits.SYNC_HEADERS_MAX <= limits.BLOCKS_KEPT_MIN,
+    ],
+    ["a snapshot is above the deepest header", limits.SNAPSHOT_DEPTH < limits.SYNC_HEADERS_MAX],
+    ["two more are asked before a tip is stalled", 2 * limits.SYNC_HEDGE_MS < limits.SYNC_STALLED_MS],
+    ["a tip is stalled before its requests time out", limits.SYNC_STALLED_MS < limits.RPC_TIMEOUT_MS],
+    ["sync leaves slots to the pools", limits.SYNC_REQUESTS_PER_PEER_MAX < limits.RPC_OPEN_MAX],
+    [
+      "a branch that was left and one that is caught up with fit beside the best chain",
+      limits.SIDE_BLOCKS_MAX >= 2 * limits.SYNC_HEADERS_MAX,
+    ],
+    [
+      "a peer may ask for as many items as its open requests hold",
+      limits.RPC_RATES.transactions.burst >= limits.RPC_OPEN_MAX * limits.RPC_HASHES_MAX,
+    ],
   ];
 
   test.each(RELATIONS)("%s", (_, holds) => {
@@ -246,8 +336,12 @@ describe("limits: relations", () => {
   });
 
   test("every limit is a positive number", () => {
-    for (const [name, value] of Object.entries(limits)) {
+    const { RPC_RATES, ...numbers } = limits;
+    for (const [name, value] of Object.entries(numbers)) {
       expect([name, typeof value === "number" && value > 0]).toEqual([name, true]);
+    }
+    for (const [name, { burst, perSecond }] of Object.entries(RPC_RATES)) {
+      expect([name, burst > 0 && perSecond > 0]).toEqual([name, true]);
     }
   });
 });

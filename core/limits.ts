@@ -9,10 +9,16 @@ export const MESSAGE_BYTES_MAX = 65_536;
 /** What an SDP must announce as its own maximum, so that a too long message is seen instead of silently cut (3). */
 export const SDP_MESSAGE_BYTES_MIN = 131_072;
 export const CONTROL_BYTES_MAX = 512;
+export const BEST_TIP_BYTES_MAX = 8_192;
 export const TRANSACTION_BYTES_MAX = 4_096;
+export const SNARK_BYTES_MAX = 4_096;
+export const COMMITMENT_BYTES_MAX = 8_192;
 export const RPC_BYTES_MAX = 65_536;
+export const STREAMING_BYTES_MAX = 65_536;
 /** Chunk of a streamed item or ledger; an item's hash is the root over its chunks (7.8). */
 export const CHUNK_BYTES = 60_000;
+/** Siblings in the proof of a chunk: a stream has at most 2^24 chunks (7.8). */
+export const CHUNK_PROOF_MAX = 24;
 /** Larger items travel by streaming rpc (7.7). */
 export const ITEM_BYTES_MAX = 16_384;
 
@@ -82,6 +88,8 @@ export const STALLED_AFTER_MS = 8_000;
 export const RATE_BURST = 64;
 export const PINGS_PER_SECOND = 0.2;
 export const REFLOORS_PER_SECOND = 1;
+/** Our own Refloors keep this distance from the last window. */
+export const REFLOOR_INTERVAL_MS = 1_000;
 
 // Penalties (section 5)
 export const BAN_MS = 86_400_000;
@@ -108,15 +116,146 @@ export const SCAN_WAIT_MS = 1_000;
 export const BAND_INTERVAL_MS = 10_000;
 export const VERIFY_BATCH_MAX = 32;
 
+// Pools (7.4 to 7.6)
+export const TRANSACTION_CAPACITY_DEFAULT = 3_000;
+/** Evicted and replaced items of a pool whose bytes are kept for those who were told of them. */
+export const RING_MAX = 512;
+/** Items that the chain refused at its present tip are not fetched again before it changes. */
+export const REFUSED_MAX = 1_024;
+/** After 500 ms without an answer the next announcer is asked too. */
+export const HEDGE_MS = 500;
+/** Nobody else is asked for an item while so many are. */
+export const ASKED_AT_ONCE_MAX = 8;
+/** What a connection has settled is remembered this long after its end, for the same peer. */
+export const RESUME_MS = 600_000;
+export const RESUMES_MAX = 1_024;
+/** With a smaller pool, being offered everything again is cheaper than finding out what is lacking. */
+export const RECONCILE_POOL_MIN = 200;
+/** The permit is withheld at most this long for a reconciliation. */
+export const RECONCILE_TIMEOUT_MS = 10_000;
+/** doesNotHave: more than half of at least so many announcements in this time could not be served (section 5). */
+export const WITHHELD_MIN = 20;
+export const WITHHELD_WINDOW_MS = 600_000;
+/** A commitment is dropped this long after it was issued (7.6). */
+export const COMMITMENT_AGE_MAX_MS = 600_000;
+
+// Blocks (7.3, 7.7)
+export const SUB_WINDOWS = 11;
+export const SLOTS_PER_SUB_WINDOW = 7;
+export const BLOCK_TRANSACTIONS_MAX = 1_024;
+export const BLOCK_SNARKS_MAX = 256;
+export const ANCESTRY_MAX = 128;
+/** Blocks that are kept at least, and their items, to be served by hash and to be undone. */
+export const BLOCKS_KEPT_MIN = 290;
+
+// Sync (7.3)
+/** Catching up for longer renews the permit: a peer's next tip may be the way out. */
+export const TIP_SETTLE_MS = 10_000;
+/** Headers of unknown blocks that are asked for: deeper than what everybody keeps, blocks need not be served. */
+export const SYNC_HEADERS_MAX = 290;
+/** Where the ledger is streamed: deep enough to be undone by no honest fork, and kept by all for long enough. */
+export const SNAPSHOT_DEPTH = 128;
+/** Blocks fetched ahead of the one that is applied next: what is prepared is held in memory. */
+export const SYNC_AHEAD_MAX = 16;
+/** Half of a peer's slots stay for its pools. */
+export const SYNC_REQUESTS_PER_PEER_MAX = 2;
+/** Another peer is asked too after so long: within SYNC_STALLED_MS there are two more. */
+export const SYNC_HEDGE_MS = 1_000;
+/** A peer that answered Busy is asked again after so long. */
+export const SYNC_BUSY_MS = 1_000;
+/** How often a pursuit looks after itself: slots may have become free, requests late. */
+export const SYNC_LOOK_MS = 1_000;
+/** Without progress for so long another candidate is taken. */
+export const SYNC_STALLED_MS = 3_000;
+/** A better tip that was given up is retried after 1 s, doubling to 60 s (7.3). */
+export const SYNC_RETRY_MIN_MS = 1_000;
+export const SYNC_RETRY_MAX_MS = 60_000;
+/** Tips of branches that were left: the order of tips is not transitive, so they may form a circle, but a short one. */
+export const TIPS_LEFT_MAX = 64;
+/** Blocks known to be invalid; each costs its announcers their key. */
+export const INVALID_BLOCKS_MAX = 1_024;
+/** Blocks forgotten with one adoption: after a long catch-up the rest goes with the next ones. */
+export const BLOCKS_FORGOTTEN_MAX = 128;
+/** Blocks off the best chain that are kept: the branch that was left, and one that is being caught up with. */
+export const SIDE_BLOCKS_MAX = 2 * BLOCKS_KEPT_MIN;
+
+// Work (7.6)
+/** Catching up over more blocks than this, a node makes none itself. */
+export const PRODUCE_BEHIND_MAX = 2;
+/** A commitment is given this long to reach other workers before the proof is begun. */
+export const COMMITMENT_SPREAD_MS = 300;
+/** Whoever has promised a proof and not delivered it by then is not waited for. */
+export const COMMITMENT_PATIENCE_MS = 60_000;
+/** A worker draws among so many of the oldest open jobs: two rarely choose the same one at once. */
+export const JOBS_CONSIDERED_MAX = 256;
+/** Jobs that one worker promises at once, however fast it is. */
+export const JOBS_AHEAD_MAX = 64;
+/** A worker that finds nothing to do looks again after this time. */
+export const WORK_RETRY_MS = 1_000;
+
 // RPC (7.7)
 export const RPC_OPEN_MAX = 4;
 export const RPC_HASHES_MAX = 16;
 export const RPC_TIMEOUT_MS = 5_000;
+/** Blocks and ancestries are read from the chain, which may take longer. */
+export const RPC_BLOCK_TIMEOUT_MS = 8_000;
 /** All slots blocked by unanswered requests for this long is a timeout. */
 export const RPC_BLOCKED_MS = 30_000;
+/** Ranges of a Reconcile, asked or answered (7.7). */
+export const RECONCILE_RANGES_MAX = 256;
+/** Ids in one answer: together with as many ranges as there may be, they fit into a message. */
+export const RECONCILE_IDS_MAX = 4_096;
+/** A range of at most so many ids is answered by them, a larger one by the fingerprints of RECONCILE_SPLIT parts (7.7). */
+export const RECONCILE_PLAIN_MAX = 64;
+export const RECONCILE_SPLIT = 16;
+/**
+ * Ids in each of the ranges that are asked first, about: split by the peer, a part then holds some 90, which is the
+ * cheapest for pools of 3000 with 20 differences (measured: 3.4 KB, with half of it or twice as much 4.0).
+ */
+export const RECONCILE_OPENING_IDS = 1_500;
+/** Two or three are enough for any two pools of 3000. One who answers so that it takes more is given up. */
+export const RECONCILE_ROUNDS_MAX = 16;
+
+/**
+ * What one peer may ask for, by kind: a burst and a rate per second, beyond which the answer is Busy. An honest node
+ * that catches up stays below: a block takes it longer than this rate. Both kinds of a reconciliation cost a
+ * token per entry of the pool.
+ */
+export const RPC_RATES = {
+  bestTip: { burst: 16, perSecond: 2 },
+  block: { burst: 512, perSecond: 64 },
+  transactions: { burst: 512, perSecond: 256 },
+  snarks: { burst: 512, perSecond: 256 },
+  ancestry: { burst: 32, perSecond: 4 },
+  peers: { burst: 4, perSecond: 0.1 },
+  reconcile: { burst: 65_536, perSecond: 4_096 },
+  infosByShortId: { burst: 65_536, perSecond: 4_096 },
+} as const;
+
+// Streams (7.8)
+/** Chunks of one stream that are permitted and not there yet. */
+export const STREAM_OUTSTANDING_MAX = 8;
+/** A Next is sent when it can permit so many: half of what may be outstanding, so that the other half is on its way. */
+export const STREAM_NEXT_MIN = 4;
+/** A stream that is served and asked nothing for so long is cancelled. */
+export const STREAM_IDLE_MS = 30_000;
+/** A source that does nothing for so long timed out. */
+export const STREAM_TIMEOUT_MS = 30_000;
+/** Hashing what we serve takes at most this long: less than STREAM_TIMEOUT_MS, so that it is no timeout for the peer. */
+export const STREAM_OPEN_TIMEOUT_MS = 20_000;
+/** When another source has nothing left to do, one takes over what was permitted to a slow one so long ago. */
+export const STREAM_PATIENCE_MS = 5_000;
+/** What was received of a download that failed is kept so long for another try. */
+export const STREAM_KEEP_MS = 600_000;
+/** The largest stream we fetch: as much as fits into one buffer of Node.js 20. */
+export const STREAM_BYTES_MAX = 2 ** 32;
+/** Roots whose Merkle tree is kept while nobody is served from it: computing it is what opening a stream costs. */
+export const STREAM_TREES_MAX = 8;
 
 // Kernel
 /** Actions one input may cause. Far above any honest input; beyond it there is a cycle, which is a bug. */
 export const DRAIN_ACTIONS_MAX = 100_000;
+/** Submissions of the operator that are kept aside until a block has them. */
+export const LOCAL_MAX = 4_096;
 /** Submissions of the operator that wait for a verdict. */
 export const SUBMISSIONS_MAX = 1_024;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { PermitWindow } from "./channels/transaction.ts";
+import type { PermitWindow } from "./channels/permits.ts";
 import type { Hash } from "./ids.ts";
 import {
   answerPermit,
@@ -142,7 +142,7 @@ describe("answers to permits (7.4)", () => {
     expect(first.cursor).toBe(2);
     const second = answerPermit(pool, first.cursor, 2, WINDOW);
     expect(names(second.answer?.items ?? [])).toEqual([3]);
-    expect(answerPermit(pool, second.cursor, 2, WINDOW)).toEqual({ cursor: 3, answer: null, passedOver: 0 });
+    expect(answerPermit(pool, second.cursor, 2, WINDOW)).toEqual({ cursor: 3, answer: null, cost: 0 });
   });
 
   test("holes are passed over", () => {
@@ -151,7 +151,7 @@ describe("answers to permits (7.4)", () => {
     expect(answerPermit(removeEntry(pool, hashOf(3)), 1, 9, WINDOW)).toEqual({
       cursor: 3,
       answer: null,
-      passedOver: 0,
+      cost: 0,
     });
   });
 
@@ -162,7 +162,7 @@ describe("answers to permits (7.4)", () => {
     expect(names(answered.answer?.items ?? [])).toEqual([3]);
     expect(answered.answer?.rest).toEqual(floor);
     const nothing = answerPermit(pool, 0, 9, { ...WINDOW, floor: TOP });
-    expect(nothing).toEqual({ cursor: 3, answer: null, passedOver: 3 });
+    expect(nothing).toEqual({ cursor: 3, answer: null, cost: 3 });
   });
 
   test("the band is served from its top downward, and rest says how far", () => {
@@ -179,7 +179,7 @@ describe("answers to permits (7.4)", () => {
     expect(answerPermit(EMPTY, 0, 4, { ...WINDOW, band: TOP })).toEqual({
       cursor: 0,
       answer: { items: [], cursor: 0, rest: null },
-      passedOver: 0,
+      cost: 0,
     });
     const floor = { class: 9, hash: hashOf(9) };
     const low = answerPermit(poolOf(entry(1, 1)), 1, 4, { seq: 0, floor, band: TOP });

@@ -1,5 +1,6 @@
 import { assert } from "./assert.ts";
-import type { Cursor, PermitWindow } from "./channels/transaction.ts";
+import type { Cursor, PermitWindow } from "./channels/permits.ts";
+import { isAbove } from "./floors.ts";
 import type { Hash } from "./ids.ts";
 import { comparePriority, type Priority, priorityKey } from "./priority.ts";
 import { SortedMap } from "./sorted-map.ts";
@@ -119,18 +120,18 @@ export function answerPermit<Info>(
   if (items.length < limit) cursor = pool.nextIndex;
   if (window.band === null) {
     const answer = items.length === 0 ? null : { items, cursor, rest: window.floor };
-    return { cursor, answer, passedOver: looked - items.length };
+    return { cursor, answer, cost: looked - items.length };
   }
+  const appended = items.length;
   const served = serveBand(pool, from, limit, window.band, window.floor, items);
-  const passedOver = looked + served.looked - items.length;
-  return { cursor, answer: { items, cursor, rest: served.rest }, passedOver };
+  return { cursor, answer: { items, cursor, rest: served.rest }, cost: looked - appended + served.looked };
 }
 
 export interface PermitAnswered<Info> {
   readonly cursor: number;
   readonly answer: PoolAnswer<Info> | null;
-  /** Entries that were looked at and not served: what the answer cost in vain. */
-  readonly passedOver: number;
+  /** Entries that were looked at in vain, and those of the band: what the answer cost beyond what was new. */
+  readonly cost: number;
 }
 
 /** The indexes of a resumed cursor mean something only in the same epoch and within the log. */
@@ -158,9 +159,6 @@ function serveBand<Info>(
   }
   return { rest: floor, looked };
 }
-
-const isAbove = (priority: Priority, floor: Priority | null): boolean =>
-  floor === null || comparePriority(priority, floor) < 0;
 
 function slotHolder<Info>(pool: PoolLog<Info>, slot: string): PoolEntry<Info> | undefined {
   const hash = pool.bySlot.get(slot);

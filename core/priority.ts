@@ -8,6 +8,11 @@ export interface Priority {
   readonly hash: Hash;
 }
 
+const CLASS_MAX = 65_535;
+
+/** No item is above it: "everything" of a band. */
+export const GREATEST_PRIORITY: Priority = { class: CLASS_MAX, hash: "00".repeat(32) as Hash };
+
 export const prioritySchema = struct({ class: u16, hash: hex<Hash>(32) });
 
 /**
@@ -42,13 +47,17 @@ export const transactionPriority = (info: { readonly fee: bigint; readonly hash:
   hash: info.hash,
 });
 
+/** Cheaper is better. */
+export const snarkPriority = (info: { readonly fee: bigint; readonly hash: Hash }): Priority => ({
+  class: CLASS_MAX - feeClass(info.fee),
+  hash: info.hash,
+});
+
 /** Negative if `a` is greater (served and kept first): the greater class, then the smaller hash. */
 export function comparePriority(a: Priority, b: Priority): number {
   if (a.class !== b.class) return b.class - a.class;
   return a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0;
 }
-
-const CLASS_MAX = 65_535;
 
 /** Text whose ascending order is the descending order of priorities: a key of sorted maps. */
 export const priorityKey = (priority: Priority): string =>

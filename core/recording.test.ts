@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Input } from "./actions.ts";
+import { tipOf } from "./block.ts";
+import { header } from "./golden/structs.ts";
 import type { AttemptId, RequestId } from "./ids.ts";
 import {
   formatLine,
@@ -22,6 +24,16 @@ const CONFIG: Config = {
   peersMax: 10,
   allowPrivateCandidates: false,
   admission: { ip: BUCKET, group: BUCKET, global: BUCKET, halfOpenMax: 4, halfOpenPerGroupMax: 2 },
+  chain: {
+    slotsPerEpoch: 7,
+    gracePeriodEnd: 7,
+    genesisMs: 0,
+    slotMs: 1_000,
+    genesis: tipOf(header.value),
+  },
+  capacity: 10,
+  produces: false,
+  workFee: 5n,
 };
 const STATE = initialState(CONFIG, "5e".repeat(32), 1_000);
 const HEADER: RecordLine = { tag: "header", format: RECORDING_FORMAT, version: "0.1.0", state: STATE };
@@ -29,7 +41,7 @@ const HEADER: RecordLine = { tag: "header", format: RECORDING_FORMAT, version: "
 const INPUTS: readonly Input[] = [
   { type: "tick" },
   { type: "command/stop" },
-  { type: "command/submitTransaction", requestId: 1 as RequestId, bytes: Uint8Array.of(0, 255, 7) },
+  { type: "command/submit", requestId: 1 as RequestId, pool: "transaction", bytes: Uint8Array.of(0, 255, 7) },
   { type: "event/envelopeOpened", attemptId: 3 as AttemptId, plaintext: null },
   { type: "event/itemsLoaded", attemptId: 3 as AttemptId, rpcId: 0, items: [null, new Uint8Array()] },
   { type: "event/connectionClosed", attemptId: 3 as AttemptId, error: 'quote " and \n line' },

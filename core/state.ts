@@ -1,11 +1,16 @@
 import type { Action } from "./actions.ts";
+import type { Commitment, SnarkInfo } from "./block.ts";
 import type { Hex } from "./bytes.ts";
-import type { TransactionInfo } from "./chain.ts";
-import type { Budget, ControlMessage, ControlState } from "./channels/control.ts";
-import type { RpcChannel, RpcMessage } from "./channels/rpc.ts";
-import type { ChannelName } from "./channels/table.ts";
-import type { TransactionChannel, TransactionMessage } from "./channels/transaction.ts";
-import { type Deadlines, noDeadlines } from "./deadlines.ts";
+import type { ChainParameters, TransactionInfo } from "./chain.ts";
+import { type ChainState, genesisState } from "./chain-state.ts";
+import type { BestTipChannel } from "./channels/best-tip.ts";
+import type { Budget, ControlState } from "./channels/control.ts";
+import type { Cursor, Lack, PermitChannel } from "./channels/permits.ts";
+import type { RpcChannel } from "./channels/rpc.ts";
+import type { StreamingChannel } from "./channels/streaming-rpc.ts";
+import type { ChannelMessage, ChannelName } from "./channels/table.ts";
+import { type Deadlines, noDeadlines, setDeadline } from "./deadlines.ts";
+import { type Floors, noFloors } from "./floors.ts";
 import type { AttemptId, BatchId, Hash, PeerId, RequestId } from "./ids.ts";
 import type { KernelState } from "./kernel.ts";
 import {
@@ -19,11 +24,15 @@ import {
   HALF_OPEN_PER_GROUP_MAX,
 } from "./limits.ts";
 import type { DialAddress } from "./multiaddr.ts";
-import { emptyPool, type PoolLog } from "./pool-log.ts";
+import { emptyPool } from "./pool-log.ts";
+import type { FetchedPool, PoolInfo, PoolName, Pools } from "./pools.ts";
 import type { Priority } from "./priority.ts";
 import { createRng, drawHex, type Rng } from "./rng.ts";
 import type { SoundSdp } from "./sdp.ts";
 import { SortedMap } from "./sorted-map.ts";
+import type { Download } from "./streams.ts";
+import { freshSync, type Sync } from "./sync.ts";
+import { freshWork, type WorkState } from "./work.ts";
 
 /** One node. Objects, arrays, strings, numbers, bigint, null and SortedMap: nothing else, ever. */
 export interface State extends KernelState {
@@ -38,17 +47,55 @@ export interface State extends KernelState {
   readonly attempts: SortedMap<AttemptId, Attempt>;
   /** Keys that hold a slot, half-open ones included: never more than `config.peersMax`. */
   readonly peers: SortedMap<PeerId, Peer>;
-  /** Live peers whose transaction permit waits for something to be appended. */
-  readonly waiting: SortedMap<PeerId, true>;
+  /** Live peers whose permit waits for something to be appended. */
+  readonly waiting: PerPool<SortedMap<PeerId, true>>;
   readonly admission: Admission;
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
   readonly offenders: SortedMap<PeerId, Offender>;
   /** Connections that ended, by who ended them and why: `us timeout`. */
   readonly endings: Readonly<Record<string, number>>;
-  readonly transactions: PoolLog<TransactionInfo>;
+  readonly chain: ChainState;
+  /** What stands between the best tip that others announced and our own (7.3). */
+  readonly sync: Sync;
+  readonly pools: Pools;
+  /** What the pools have asked for so far. */
+  readonly floors: PerPool<Floors>;
+  /** Evicted and replaced items that are still served, oldest first. */
+  readonly rings: PerPool<Ring>;
+  /** Submitted here and not in a block yet: offered again whenever the pool has room (7.4, Promise). */
+  readonly local: SortedMap<Hash, PoolInfo>;
+  /** What the chain cannot use at its present tip, so that it is not fetched again before the next. */
+  readonly refused: SortedMap<Hash, true>;
   readonly fetches: SortedMap<Hash, Fetch>;
   readonly batches: SortedMap<BatchId, Batch>;
+  readonly work: WorkState;
+  /** Bodies that peers have sent, asked for or late, by pool. */
+  readonly bodies: { readonly [Name in FetchedPool]: number };
+  /** What ended connections had settled, by peer. */
+  readonly resumes: SortedMap<PeerId, Resume>;
+  /** What is being fetched by streaming (7.8). */
+  readonly download: Download | null;
+}
+
+export type PerPool<T> = { readonly [Name in PoolName]: T };
+
+export interface Ring {
+  readonly next: number;
+  readonly hashes: SortedMap<number, Hash>;
+  /** The number of each: an item that is evicted again is as new as the first time. */
+  readonly numbers: SortedMap<Hash, number>;
+}
+
+/** Where a connection stood when it ended (7.4, Resume). */
+export interface Resume {
+  readonly endedMs: number;
+  readonly pools: { readonly [Name in PoolName]: ResumePoint | null };
+}
+
+export interface ResumePoint {
+  readonly cursor: Cursor;
+  readonly lack: Lack;
 }
 
 /** What a node is told at its start. */
@@ -64,6 +111,13 @@ export interface Config {
   /** Use loopback and private candidates of anybody, not only of peers whose socket is local. */
   readonly allowPrivateCandidates: boolean;
   readonly admission: AdmissionLimits;
+  readonly chain: ChainParameters;
+  /** Transactions the pool holds at most (7.4). */
+  readonly capacity: number;
+  /** Makes blocks, when it may. */
+  readonly produces: boolean;
+  /** Makes SNARK work for this fee; null: does not. */
+  readonly workFee: bigint | null;
 }
 
 /** 3.2, configurable. Burst in requests, rates per second. */
@@ -165,10 +219,7 @@ export interface PeerHello {
   readonly channels: number;
 }
 
-export type Early =
-  | { readonly channel: "control"; readonly message: ControlMessage }
-  | { readonly channel: "transaction"; readonly message: TransactionMessage }
-  | { readonly channel: "rpc"; readonly message: RpcMessage };
+export type Early = ChannelMessage;
 
 /** A key that holds a slot: dialed, answered, live, or several of these while duplicates are compared. */
 export interface Peer {
@@ -186,15 +237,28 @@ export interface LivePeer {
   readonly version: number;
   readonly userAgent: string;
   readonly control: ControlState;
-  /** Null if one of us does not enable the channel. */
-  readonly transaction: TransactionChannel | null;
+  /** Null, here and below, if one of us does not enable the channel. */
+  readonly bestTip: BestTipChannel | null;
+  readonly pools: PerPool<PermitChannel | null>;
   readonly rpc: RpcChannel | null;
-  /** The rpc request that fetches items from this peer; one at a time, so nobody holds up anybody. */
-  readonly fetching: number | null;
+  readonly streaming: StreamingChannel | null;
+  /** The rpc request that fetches items of a pool from this peer; one at a time, so nobody holds up anybody. */
+  readonly fetching: { readonly [Name in FetchedPool]: number | null };
+  readonly record: FetchRecord;
   /** Channels whose transport buffer is full. */
   readonly blocked: readonly ChannelName[];
   /** A newcomer with this key waits for the answer to this ping (3.3). */
   readonly probe: { readonly attemptId: AttemptId; readonly n: number } | null;
+}
+
+/** How well a peer serves what it announces. */
+export interface FetchRecord {
+  /** Its last request was not answered within HEDGE_MS: others are asked first. */
+  readonly isSlow: boolean;
+  /** Items asked for since `sinceMs`, and those among them that did not come (doesNotHave, section 5). */
+  readonly asked: number;
+  readonly withheld: number;
+  readonly sinceMs: number;
 }
 
 /** An address to keep connected. */
@@ -216,18 +280,23 @@ export interface Offender {
 /** An announced item on its way into the pool. */
 export interface Fetch {
   readonly hash: Hash;
+  readonly pool: PoolName;
   readonly priority: Priority;
   /** Everyone who may still serve it, with what each said of it. */
-  readonly announcers: SortedMap<PeerId, TransactionInfo>;
+  readonly announcers: SortedMap<PeerId, PoolInfo>;
   readonly stage:
     | { readonly tag: "waiting" }
-    | { readonly tag: "requested"; readonly peerId: PeerId }
+    /** `isLate`: the last one asked took longer than HEDGE_MS, another may be asked too. */
+    | { readonly tag: "requested"; readonly from: readonly PeerId[]; readonly isLate: boolean }
     | { readonly tag: "verifying"; readonly batchId: BatchId };
 }
 
 /** Items under verification. */
 export interface Batch {
+  readonly pool: PoolName;
   readonly hashes: readonly Hash[];
+  /** Made here, by the operator or the node itself. */
+  readonly isLocal: boolean;
   /** The operator's request, if it was submitted here. */
   readonly requestId: RequestId | null;
 }
@@ -235,7 +304,12 @@ export interface Batch {
 /** @param seed 32 bytes of entropy, hexadecimal */
 export function initialState(config: Config, seed: Hex, timeMs: number): State {
   const holder = { rng: createRng(seed) };
-  const epoch = BigInt(`0x${drawHex(holder, 8)}`);
+  const drawEpoch = (): bigint => BigInt(`0x${drawHex(holder, 8)}`);
+  const pools = {
+    transaction: emptyPool<TransactionInfo>(drawEpoch()),
+    snark: emptyPool<SnarkInfo>(drawEpoch()),
+    "snark-job-commitment": emptyPool<Commitment>(drawEpoch()),
+  };
   return {
     timeMs,
     dropped: {},
@@ -244,10 +318,10 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
     stopping: false,
     nextAttemptId: 1,
     nextBatchId: 1,
-    deadlines: noDeadlines(),
+    deadlines: firstDeadlines(config, timeMs),
     attempts: SortedMap.empty(),
     peers: SortedMap.empty(),
-    waiting: SortedMap.empty(),
+    waiting: perPool(() => SortedMap.empty()),
     admission: {
       buckets: SortedMap.empty(),
       global: { tokens: config.admission.global.burst, atMs: timeMs },
@@ -256,8 +330,30 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
     targets: SortedMap.empty(),
     offenders: SortedMap.empty(),
     endings: {},
-    transactions: emptyPool(epoch),
+    chain: genesisState(config.chain),
+    sync: freshSync,
+    pools,
+    floors: perPool(() => noFloors),
+    rings: perPool(() => ({ next: 0, hashes: SortedMap.empty(), numbers: SortedMap.empty() })),
+    local: SortedMap.empty(),
+    refused: SortedMap.empty(),
     fetches: SortedMap.empty(),
     batches: SortedMap.empty(),
+    work: freshWork(config.produces, config.workFee !== null),
+    bodies: { transaction: 0, snark: 0 },
+    resumes: SortedMap.empty(),
+    download: null,
   };
 }
+
+const perPool = <T>(make: () => T): PerPool<T> => ({
+  transaction: make(),
+  snark: make(),
+  "snark-job-commitment": make(),
+});
+
+/** A producer looks at its first slot; everything else begins with an input. */
+const firstDeadlines = ({ produces }: Config, atMs: number): Deadlines<Action> =>
+  produces
+    ? setDeadline(noDeadlines<Action>(), { name: "slot", atMs, action: { type: "work/produce" } })
+    : noDeadlines();

@@ -1,8 +1,7 @@
-import { controlSchema } from "../core/channels/control.ts";
-import { rpcSchema } from "../core/channels/rpc.ts";
-import { transactionSchema } from "../core/channels/transaction.ts";
+import { CHANNELS, type ChannelMessage } from "../core/channels/table.ts";
 import { encode } from "../core/codec/codec.ts";
-import type { Effect, Outgoing } from "../core/effects.ts";
+import type { Schema } from "../core/codec/schema.ts";
+import type { Effect } from "../core/effects.ts";
 import type { Services } from "../core/services.ts";
 
 type Handlers = {
@@ -28,9 +27,34 @@ const handlers: Handlers = {
     crypto.verify(attemptId, publicKey, digest, signature),
   "effect/sealSignal": ({ attemptId, label, unsigned, prefix, recipient }, { crypto }) =>
     crypto.seal(attemptId, label, unsigned, prefix, recipient),
-  "effect/verifyTransactions": ({ batchId, items }, { chain }) => chain.verifyTransactions(batchId, items),
+  "effect/verifyItems": ({ batchId, pool, items }, { chain }) => chain.verifyItems(batchId, pool, items),
+  "effect/verifyAgain": ({ batchId, pool, hashes }, { chain }) => chain.verifyAgain(batchId, pool, hashes),
   "effect/loadItems": ({ attemptId, rpcId, hashes }, { chain }) => chain.loadItems(attemptId, rpcId, hashes),
   "effect/forgetItems": ({ hashes }, { chain }) => chain.forgetItems(hashes),
+  "effect/verifyHeaders": ({ checkId, headers }, { chain }) => chain.verifyHeaders(checkId, headers),
+  "effect/loadBlock": ({ attemptId, rpcId, hash }, { chain }) => chain.loadBlock(attemptId, rpcId, hash),
+  "effect/loadAncestry": ({ attemptId, rpcId, hash, count }, { chain }) =>
+    chain.loadAncestry(attemptId, rpcId, hash, count),
+  "effect/prepareBlock": ({ hash, block }, { chain }) => chain.prepareBlock(hash, block),
+  "effect/supplyItems": ({ hash, items }, { chain }) => chain.supplyItems(hash, items),
+  "effect/applyBlock": ({ hash }, { chain }) => chain.applyBlock(hash),
+  "effect/adoptTip": ({ hash }, { chain }) => chain.adoptTip(hash),
+  "effect/forgetBlocks": ({ hashes }, { chain }) => chain.forgetBlocks(hashes),
+  "effect/produceBlock": ({ parent, slot, transactions, snarks }, { chain }) =>
+    chain.produceBlock(parent, slot, transactions, snarks),
+  "effect/signCommitment": ({ jobId, fee, issuedAt }, { chain }) =>
+    chain.signCommitment(jobId, fee, issuedAt),
+  "effect/makeSnark": ({ jobId, fee }, { chain }) => chain.makeSnark(jobId, fee),
+  "effect/abandonSnark": (_effect, { chain }) => chain.abandonSnark(),
+  "effect/applySnapshot": ({ tip }, { chain }) => chain.applySnapshot(tip),
+  "effect/openStream": ({ attemptId, streamId, root }, { streams }) =>
+    streams.open(attemptId, streamId, root),
+  "effect/loadChunk": ({ attemptId, streamId, root, index }, { streams }) =>
+    streams.loadChunk(attemptId, streamId, root, index),
+  "effect/closeStream": ({ attemptId, streamId }, { streams }) => streams.close(attemptId, streamId),
+  "effect/storeChunk": ({ attemptId, streamId, chunk }, { streams }) =>
+    streams.storeChunk(attemptId, streamId, chunk),
+  "effect/discardStream": ({ root }, { streams }) => streams.discard(root),
   "effect/answerCommand": ({ requestId, result }, { operator }) => operator.answer(requestId, result),
 };
 
@@ -40,13 +64,7 @@ export function runEffect(effect: Effect, services: Services): void {
   handler(effect, services);
 }
 
-function encodeMessage(outgoing: Outgoing): Uint8Array {
-  switch (outgoing.channel) {
-    case "control":
-      return encode(controlSchema, outgoing.message);
-    case "transaction":
-      return encode(transactionSchema, outgoing.message);
-    case "rpc":
-      return encode(rpcSchema, outgoing.message);
-  }
+function encodeMessage({ channel, message }: ChannelMessage): Uint8Array {
+  // Name and message belong together by the type of ChannelMessage; TypeScript cannot see that through the table.
+  return encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);
 }

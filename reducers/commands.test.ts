@@ -3,29 +3,32 @@ import type { Effect } from "../core/effects.ts";
 import { itemHash } from "../core/hash.ts";
 import { toPeerId } from "../core/identity.ts";
 import type { PeerId, RequestId } from "../core/ids.ts";
-import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
+import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, LOCAL_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
+import { FETCHED_POOLS } from "../core/pools.ts";
 import type { CommandResult } from "../core/services.ts";
+import { SortedMap } from "../core/sorted-map.ts";
 import { brokenInvariants } from "./invariants.ts";
+import { adopt } from "./testing/chain.ts";
 import {
-  addressOf,
   announce,
-  closeTransport,
-  dialTo,
-  effectOf,
-  effectsOf,
-  freshRequestId,
-  goodbyes,
+  bring,
   INVALID,
+  type Item,
+  infosIn,
   itemOf,
+  jobOf,
   NOT_NOW,
-  offerFrom,
-  party,
-  readyPeer,
+  poolOf,
+  snarkOf,
   submit,
-  type TestNode,
-  testNode,
   valid,
-} from "./testing.ts";
+  verified,
+} from "./testing/items.ts";
+import { getNext, say } from "./testing/messages.ts";
+import { freshRequestId, party, type TestNode, testNode } from "./testing/node.ts";
+import { closeTransport, readyPeer, WITHOUT_TIPS } from "./testing/peers.ts";
+import { effectOf, effectsOf, goodbyes } from "./testing/results.ts";
+import { addressOf, dialTo, offerFrom } from "./testing/signals.ts";
 
 const peer = party("peer");
 const item = itemOf("x");
@@ -116,26 +119,61 @@ describe("command/disconnect", () => {
   });
 });
 
-describe("command/submitTransaction", () => {
+describe.each(FETCHED_POOLS)("command/submit to the %s pool", (pool) => {
+  const make = (name: string): Item => (pool === "transaction" ? itemOf(name) : snarkOf(name));
+  const item = make("x");
+
   function begin(node: TestNode, bytes: Uint8Array) {
     const requestId = freshRequestId();
-    const { effects } = node.feed({ type: "command/submitTransaction", requestId, bytes });
+    const { effects } = node.feed({ type: "command/submit", requestId, pool, bytes });
     return { requestId, effects, answers: answersIn(effects, requestId) };
   }
 
   test.each([
-    ["valid", valid(item), { tag: "submitted", hash: item.info.hash }],
+    ["valid", valid(item), { tag: "submitted", hash: item.hash }],
     ["invalid", INVALID, { tag: "invalid", detail: "bad" }],
     ["not now", NOT_NOW, { tag: "conflict", detail: "later" }],
   ] as const)("is answered once, with the verdict: %s", (_, verdict, result) => {
     const node = testNode();
     const { requestId, effects, answers } = begin(node, item.bytes);
     expect(answers).toEqual([]);
-    const { batchId, items } = effectOf(effects, "effect/verifyTransactions");
-    expect(items).toEqual([{ hash: itemHash(item.bytes), bytes: item.bytes }]);
-    const done = node.feed({ type: "event/transactionsVerified", batchId, verdicts: [verdict] });
+    const { items, pool: asked } = effectOf(effects, "effect/verifyItems");
+    expect([asked, items]).toEqual([pool, [{ hash: itemHash(item.bytes), bytes: item.bytes }]]);
+    const done = verified(node, effects, verdict);
     expect(answersIn(done.effects, requestId)).toEqual([result]);
+    expect(poolOf(node, pool)).toEqual(verdict.tag === "valid" ? [item.hash] : []);
     expect(node.state.batches.size).toBe(0);
+  });
+
+  test("is offered to everybody who waits for something", () => {
+    const node = testNode();
+    const peer = readyPeer(node, "peer", WITHOUT_TIPS);
+    say(node, peer.attemptId, getNext(0, {}, pool));
+    const { effects } = begin(node, item.bytes);
+    expect(infosIn(verified(node, effects, valid(item)).effects, peer, pool)).toMatchObject([
+      { items: [item.info] },
+    ]);
+  });
+
+  test("a verdict the chain cannot give for it alone is `invalid`, and nobody is blamed", () => {
+    const node = testNode();
+    const { requestId, effects } = begin(node, item.bytes);
+    const { batchId } = effectOf(effects, "effect/verifyItems");
+    const done = node.feed({ type: "event/itemsVerified", batchId, verdicts: null });
+    expect(answersIn(done.effects, requestId)).toMatchObject([{ tag: "invalid" }]);
+  });
+
+  test("what lost its slot is a conflict, and named", () => {
+    const node = testNode();
+    const [worse, better] =
+      pool === "transaction"
+        ? [itemOf("worse", 100n, 1, "s"), itemOf("better", 200n, 1, "s")]
+        : [snarkOf("worse", 200n, "job"), snarkOf("better", 100n, "job")];
+    submit(node, [better]);
+    const { requestId, effects } = begin(node, worse.bytes);
+    const [answer] = answersIn(verified(node, effects, valid(worse)).effects, requestId);
+    expect(answer).toMatchObject({ tag: "conflict", detail: expect.stringContaining(better.hash) });
+    expect(poolOf(node, pool)).toEqual([better.hash]);
   });
 
   test("what is in the pool, too large, or too late is refused at once", () => {
@@ -145,12 +183,12 @@ describe("command/submitTransaction", () => {
     expect(begin(node, new Uint8Array(ITEM_BYTES_MAX + 1)).answers).toMatchObject([{ tag: "invalid" }]);
     expect(begin(node, new Uint8Array(ITEM_BYTES_MAX)).answers).toEqual([]);
     node.feed({ type: "command/stop" });
-    expect(begin(node, itemOf("y").bytes).answers).toMatchObject([{ tag: "unavailable" }]);
+    expect(begin(node, make("y").bytes).answers).toMatchObject([{ tag: "unavailable" }]);
   });
 
   test("a bounded number waits for a verdict", () => {
     const node = testNode();
-    for (let index = 0; index < SUBMISSIONS_MAX; index++) begin(node, itemOf(`many ${index}`).bytes);
+    for (let index = 0; index < SUBMISSIONS_MAX; index++) begin(node, make(`many ${index}`).bytes);
     expect(begin(node, item.bytes).answers).toMatchObject([{ tag: "unavailable" }]);
   });
 
@@ -158,23 +196,65 @@ describe("command/submitTransaction", () => {
     const node = testNode();
     const runs = [begin(node, item.bytes), begin(node, item.bytes)];
     const results = runs.map(({ requestId, effects }) => {
-      const { batchId } = effectOf(effects, "effect/verifyTransactions");
-      const done = node.feed({ type: "event/transactionsVerified", batchId, verdicts: [valid(item)] });
+      const done = verified(node, effects, valid(item));
       return answersIn(done.effects, requestId)[0]?.tag;
     });
     expect(results).toEqual(["submitted", "conflict"]);
-    expect(node.state.transactions.entries.size).toBe(1);
+    expect(node.state.pools[pool].entries.size).toBe(1);
+  });
+
+  test("the same bytes twice: the chain does not forget what the pool holds", () => {
+    const node = testNode();
+    const runs = [begin(node, item.bytes), begin(node, item.bytes)];
+    const effects = runs.flatMap((run) => verified(node, run.effects, valid(item)).effects);
+    expect(effectsOf(effects, "effect/forgetItems")).toEqual([]);
   });
 
   test("what is being fetched from a peer too settles for that peer, and nobody is blamed", () => {
     const node = testNode();
-    const live = readyPeer(node, "peer");
+    const live = readyPeer(node, "peer", WITHOUT_TIPS);
     announce(node, live, [item]);
     const { effects } = begin(node, item.bytes);
-    const { batchId } = effectOf(effects, "effect/verifyTransactions");
-    node.feed({ type: "event/transactionsVerified", batchId, verdicts: [valid(item)] });
+    expect(goodbyes(verified(node, effects, valid(item)).effects)).toEqual([]);
     expect(node.state.fetches.size).toBe(0);
     expect(brokenInvariants(node.state)).toEqual([]);
+  });
+});
+
+describe("command/submit: kept aside", () => {
+  const full = (): TestNode => {
+    const node = testNode({ capacity: 1 });
+    bring(node, [itemOf("rich", 1_000n)]);
+    return node;
+  };
+
+  test("a transaction that the full pool has no room for waits for it, and that is said", () => {
+    const node = full();
+    const requestId = freshRequestId();
+    const { bytes, hash } = item;
+    const { effects } = node.feed({ type: "command/submit", requestId, pool: "transaction", bytes });
+    const done = verified(node, effects, valid(item));
+    expect(answersIn(done.effects, requestId)).toEqual([{ tag: "keptAside", hash }]);
+    expect(effectsOf(done.effects, "effect/forgetItems")).toEqual([]);
+    const again = freshRequestId();
+    const second = node.feed({ type: "command/submit", requestId: again, pool: "transaction", bytes });
+    expect(answersIn(second.effects, again)).toMatchObject([{ tag: "conflict" }]);
+  });
+
+  test("a bounded number of them", () => {
+    const node = full();
+    // Made directly: four thousand submissions take a while.
+    const local = SortedMap.from(
+      Array.from({ length: LOCAL_MAX }, (_, index) => {
+        const { hash, info } = itemOf(`aside ${index}`);
+        return [hash, info] as const;
+      }),
+    );
+    const crowded = node.at({ ...node.state, local });
+    const requestId = freshRequestId();
+    const { bytes } = item;
+    const { effects } = crowded.feed({ type: "command/submit", requestId, pool: "transaction", bytes });
+    expect(answersIn(effects, requestId)).toMatchObject([{ tag: "unavailable" }]);
   });
 });
 
@@ -192,5 +272,18 @@ describe("command/stop", () => {
     const kinds = [...node.state.deadlines.byName.keys()].map((name) => name.split(" ")[0]);
     expect(kinds.filter((kind) => kind !== "replay")).toEqual([]);
     expect(node.feed({ type: "command/stop" }).actions).toEqual([]);
+  });
+
+  test("P33: whoever produces and works stops doing so, and cannot be told to go on", () => {
+    const node = testNode({ produces: true, workFee: 1n });
+    adopt(node, { jobsAdded: [jobOf("x")] });
+    node.feed({ type: "command/stop" });
+    for (const type of ["command/produce", "command/work"] as const) {
+      const requestId = freshRequestId();
+      const { effects } = node.feed({ type, requestId, isOn: true });
+      expect(answersIn(effects, requestId)).toHaveLength(1);
+    }
+    expect([...node.state.deadlines.byName.keys()]).toEqual([]);
+    expect(node.pass(60_000)).toEqual([]);
   });
 });

@@ -2,13 +2,15 @@ import type { Command } from "../core/actions.ts";
 import { itemHash } from "../core/hash.ts";
 import { isPublicKey, peerPublicKey } from "../core/identity.ts";
 import type { Hash } from "../core/ids.ts";
-import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
+import { DIAL_TARGETS_MAX, ITEM_BYTES_MAX, LOCAL_MAX, SUBMISSIONS_MAX } from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
+import type { FetchedPool } from "../core/pools.ts";
 import type { CommandResult } from "../core/services.ts";
 import type { State } from "../core/state.ts";
 import { abandon } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
 import { forgetWake, livePeer } from "./state.ts";
+import { setWorking, wakeForSlot } from "./work.ts";
 
 /** What the operator asks for. Each request gets exactly one answer, here or when its outcome is known. */
 
@@ -53,13 +55,35 @@ export const commands: Rules<Command> = {
     },
   },
 
-  "command/submitTransaction": {
+  "command/submit": {
     enabled: () => true,
-    reduce: (draft, { requestId, bytes }, { effect, dispatch }) => {
+    reduce: (draft, { requestId, pool, bytes }, { effect, dispatch }) => {
       const hash = itemHash(bytes) as Hash;
-      const refusal = submitRefusal(draft, hash, bytes);
+      const refusal = submitRefusal(draft, pool, hash, bytes);
       if (refusal !== null) effect({ type: "effect/answerCommand", requestId, result: refusal });
-      else dispatch({ type: "fetch/verify", items: [{ hash, bytes }], requestId });
+      else dispatch({ type: "fetch/verify", pool, items: [{ hash, bytes }], requestId, isLocal: true });
+    },
+  },
+
+  "command/produce": {
+    enabled: () => true,
+    reduce: (draft, { requestId, isOn }, { effect }) => {
+      draft.work = { ...draft.work, isProducing: isOn };
+      if (isOn && !draft.stopping) wakeForSlot(draft);
+      else forgetWake(draft, "slot");
+      effect({ type: "effect/answerCommand", requestId, result: { tag: "producing", isOn } });
+    },
+  },
+
+  "command/work": {
+    enabled: () => true,
+    reduce: (draft, { requestId, isOn }, context) => {
+      setWorking(draft, isOn, context);
+      context.effect({
+        type: "effect/answerCommand",
+        requestId,
+        result: { tag: "working", isOn: draft.work.isWorking },
+      });
     },
   },
 
@@ -67,8 +91,10 @@ export const commands: Rules<Command> = {
     enabled: (state) => !state.stopping,
     reduce: (draft, _command, context) => {
       draft.stopping = true;
+      context.propose({ type: "stream/stop" });
       for (const id of draft.attempts.keys()) abandon(id, "shutdown", "the node stops", context);
       for (const key of draft.targets.keys()) forgetWake(draft, `dial ${key}`);
+      for (const wake of ["slot", "work", "prove"]) forgetWake(draft, wake);
     },
   },
 };
@@ -86,16 +112,18 @@ function dialRefusal(state: State, address: DialAddress): CommandResult | null {
   return null;
 }
 
-function submitRefusal(state: State, hash: Hash, bytes: Uint8Array): CommandResult | null {
+function submitRefusal(state: State, pool: FetchedPool, hash: Hash, bytes: Uint8Array): CommandResult | null {
   if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
   if (bytes.length > ITEM_BYTES_MAX) {
     return {
       tag: "invalid",
-      detail: `the transaction has ${bytes.length} bytes, more than ${ITEM_BYTES_MAX}`,
+      detail: `it has ${bytes.length} bytes, more than ${ITEM_BYTES_MAX}`,
     };
   }
-  if (state.transactions.entries.has(hash))
-    return { tag: "conflict", detail: "the transaction is in the pool already" };
+  if (state.pools[pool].entries.has(hash) || state.local.has(hash))
+    return { tag: "conflict", detail: "it is in the pool already" };
+  if (state.local.size >= LOCAL_MAX)
+    return { tag: "unavailable", detail: `${LOCAL_MAX} submissions wait for a block already` };
   if (state.batches.size >= SUBMISSIONS_MAX) {
     return { tag: "unavailable", detail: `${SUBMISSIONS_MAX} batches wait for verification already` };
   }

@@ -1,18 +1,23 @@
 import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
+import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
+import { freshPermits, type PermitChannel } from "../core/channels/permits.ts";
 import { freshRpc } from "../core/channels/rpc.ts";
+import { freshStreaming } from "../core/channels/streaming-rpc.ts";
 import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS, type ChannelName } from "../core/channels/table.ts";
-import { freshTransaction } from "../core/channels/transaction.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
-import { BAN_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
+import { BAN_MS, DUPLICATE_PROBE_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
+import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { severity } from "../core/reasons.ts";
-import type { Attempt, State } from "../core/state.ts";
+import type { Attempt, LivePeer, State } from "../core/state.ts";
 import { abandon, endAttempt, forgetAttemptWakes } from "./attempts.ts";
-import { receiveBytes } from "./channels/receive.ts";
+import { deliver, receiveBytes } from "./channels/receive.ts";
 import { answerWaiting } from "./channels/rpc.ts";
 import { endLive, leave } from "./leave.ts";
 import { punish } from "./penalties.ts";
-import type { Rules } from "./rules.ts";
+import { freshRecord } from "./record.ts";
+import { takeResume } from "./resume.ts";
+import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer, wakeAt } from "./state.ts";
 
 /** Section 4: from a transport to a ready peer, and the one way in which a ready peer ends. */
@@ -108,10 +113,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       });
       forgetWake(draft, `stalled ${channel} ${attemptId}`);
       // What waited for the buffer is written now.
-      if (channel === "transaction") context.propose({ type: "transaction/sendInfos", peerId });
-      if (channel !== "rpc") return;
-      answerWaiting(draft, peerId, attemptId, context);
-      context.propose({ type: "fetch/next", peerId });
+      resumeChannel(draft, channel, peerId, attemptId, context);
     },
   },
 
@@ -149,7 +151,11 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       const { peerId } = attempt;
       if (peerId === null) return;
       const older = livePeer(draft, peerId);
-      if (older !== undefined && keepsOlder(draft, attemptOf(draft, older.attemptId), attempt, peerId)) {
+      const isOlderKept =
+        older !== undefined &&
+        !isSilent(older, draft.timeMs) &&
+        keepsOlder(draft, attemptOf(draft, older.attemptId), attempt, peerId);
+      if (isOlderKept) {
         const detail = "another connection with this key stays";
         dispatch({ type: "connection/disconnect", attemptId, reason: "duplicate", detail });
         return;
@@ -183,9 +189,12 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
           version: Math.min(hello.version, PROTOCOL_VERSION),
           userAgent: hello.userAgent,
           control: freshControl(draft.timeMs),
-          transaction: isShared("transaction", hello.channels) ? freshTransaction(draft.timeMs) : null,
+          bestTip: isShared("best-tip", hello.channels) ? freshBestTip() : null,
+          pools: openPools(draft, peerId, hello.channels),
           rpc: isShared("rpc", hello.channels) ? freshRpc() : null,
-          fetching: null,
+          streaming: isShared("streaming-rpc", hello.channels) ? freshStreaming() : null,
+          fetching: { transaction: null, snark: null },
+          record: freshRecord(draft.timeMs),
           blocked: [],
           probe: null,
         };
@@ -197,24 +206,23 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
 
   "connection/replayEarly": {
     enabled: (state, { attemptId }) => readyPeerOf(state, attemptId) !== undefined,
-    reduce: (draft, { attemptId }, { propose }) => {
+    reduce: (draft, { attemptId }, context) => {
+      const { propose } = context;
       const { early, peerId } = attemptOf(draft, attemptId);
       if (peerId === null) return;
       // One at a time: a violation in the first must end the connection before the second is looked at.
       const [first, ...others] = early;
       if (first === undefined) {
-        // Only now, so that nothing that was sent without a permit can use this one.
-        propose({ type: "transaction/givePermit", peerId });
+        // Only now, so that nothing that was sent without a permit can use one of these.
+        propose({ type: "bestTip/givePermit", peerId });
+        for (const pool of POOL_NAMES) propose({ type: "pool/givePermit", pool, peerId });
+        propose({ type: "stream/peerReady", peerId });
         return;
       }
       updateAttempt(draft, attemptId, (attempt) => {
         attempt.early = others;
       });
-      if (first.channel === "control")
-        propose({ type: "control/receive", attemptId, message: first.message });
-      else if (first.channel === "transaction")
-        propose({ type: "transaction/receive", peerId, message: first.message });
-      else propose({ type: "rpc/receive", peerId, message: first.message });
+      deliver(attemptOf(draft, attemptId), first, context);
       propose({ type: "connection/replayEarly", attemptId });
     },
   },
@@ -261,6 +269,52 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
   },
 };
 
+/** What waited for the transport is written now. */
+function resumeChannel(
+  draft: StateDraft,
+  channel: ChannelName,
+  peerId: PeerId,
+  attemptId: AttemptId,
+  context: Context,
+): void {
+  const { propose } = context;
+  switch (channel) {
+    case "control":
+      return;
+    case "best-tip":
+      propose({ type: "bestTip/givePermit", peerId });
+      propose({ type: "bestTip/announce", peerId });
+      return;
+    case "rpc":
+      answerWaiting(draft, peerId, attemptId, context);
+      propose({ type: "fetch/next", peerId });
+      return;
+    case "streaming-rpc":
+      propose({ type: "stream/resume", peerId });
+      return;
+    default:
+      propose({ type: "pool/sendInfos", pool: channel, peerId });
+  }
+}
+
+/** The pools' channels; where an earlier connection with this key ended lately, they go on from there (7.4, Resume). */
+function openPools(draft: StateDraft, peerId: PeerId, theirBits: number): LivePeer["pools"] {
+  const resume = takeResume(draft, peerId);
+  const open = (pool: PoolName): PermitChannel | null => {
+    if (!isShared(pool, theirBits)) return null;
+    const fresh = freshPermits(draft.timeMs, draft.floors[pool].mark);
+    const point = resume?.pools[pool] ?? null;
+    return point === null
+      ? fresh
+      : { ...fresh, settled: point.cursor, resume: point.cursor, lack: point.lack };
+  };
+  return {
+    transaction: open("transaction"),
+    snark: open("snark"),
+    "snark-job-commitment": open("snark-job-commitment"),
+  };
+}
+
 /** Channel `name` is used: both sides enable it. */
 const isShared = (name: ChannelName, theirBits: number): boolean =>
   (CHANNEL_BITS & theirBits & (1 << CHANNELS[name].id)) !== 0;
@@ -272,6 +326,10 @@ function readyPeerOf(state: State, attemptId: AttemptId): PeerId | undefined {
   const attempt = state.attempts.get(attemptId);
   return attempt?.phase.tag === "ready" ? (attempt.peerId ?? undefined) : undefined;
 }
+
+/** It left the ping unanswered by which the newcomer was admitted: whoever sent the offer is not at its end any more. */
+const isSilent = ({ control: { awaitingPong } }: LivePeer, timeMs: number): boolean =>
+  awaitingPong !== null && timeMs >= awaitingPong.sinceMs + DUPLICATE_PROBE_MS;
 
 /** Which of two connections with one key stays, by signed values alone, so that both ends choose alike (3.3). */
 function keepsOlder(state: State, older: Attempt, newer: Attempt, peerId: PeerId): boolean {

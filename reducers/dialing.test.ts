@@ -17,35 +17,24 @@ import type { SignalOutcome } from "../core/services.ts";
 import { offerHash, unsignedOfferSchema } from "../core/signals.ts";
 import type { Phase } from "../core/state.ts";
 import { brokenInvariants } from "./invariants.ts";
+import { control, say } from "./testing/messages.ts";
+import { freshRequestId, party, type TestNode, testNode } from "./testing/node.ts";
+import { closeTransport, dialedPeer, liveOf, openTransport, readyPeer, sayHello } from "./testing/peers.ts";
+import { effectOf, effectsOf, goodbyes } from "./testing/results.ts";
 import {
   addressOf,
   answerTo,
   candidate,
-  closeTransport,
   continueDial,
-  control,
-  dialedPeer,
   dialTo,
-  effectOf,
-  effectsOf,
   FINGERPRINT,
-  freshRequestId,
-  goodbyes,
-  liveOf,
   offerFrom,
-  openTransport,
   PUBLIC_IP,
-  party,
-  readyPeer,
   rejectionOf,
-  say,
-  sayHello,
   sdpText,
   sealed,
-  type TestNode,
   targetOf,
-  testNode,
-} from "./testing.ts";
+} from "./testing/signals.ts";
 
 const peer = party("peer");
 const WAITING: readonly Phase["tag"][] = [

@@ -1,41 +1,57 @@
 import type { ChainEvent, FetchAction } from "../core/actions.ts";
-import type { TransactionInfo, TransactionVerdict } from "../core/chain.ts";
-import { unsettledOf } from "../core/channels/transaction.ts";
+import type { ItemVerdict } from "../core/chain.ts";
+import { unsettledOf } from "../core/channels/permits.ts";
+import type { Found } from "../core/channels/rpc.ts";
+import { isAbove } from "../core/floors.ts";
 import { itemHash } from "../core/hash.ts";
-import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
-import { RPC_HASHES_MAX } from "../core/limits.ts";
-import { appendEntry, holderOf, type NewEntry } from "../core/pool-log.ts";
-import { comparePriority, type Priority, transactionPriority } from "../core/priority.ts";
+import type { BatchId, Hash, PeerId } from "../core/ids.ts";
+import { ASKED_AT_ONCE_MAX, HEDGE_MS, REFUSED_MAX, RPC_HASHES_MAX } from "../core/limits.ts";
+import {
+  commitmentBytes,
+  entryFor,
+  FETCHED_POOLS,
+  type FetchedPool,
+  type PoolInfo,
+  type PoolName,
+  sameInfo,
+} from "../core/pools.ts";
+import { comparePriority, GREATEST_PRIORITY, type Priority } from "../core/priority.ts";
 import type { Reason } from "../core/reasons.ts";
 import type { CommandResult, ItemBytes } from "../core/services.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { Fetch, State } from "../core/state.ts";
+import type { Batch, Fetch, State } from "../core/state.ts";
 import { canRequest } from "./channels/rpc.ts";
+import { forgetUnheld, isWanted, put } from "./pools.ts";
+import { noteAsked, noteSlow, noteWithheld } from "./record.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { livePeer, updateLive, updateTransaction } from "./state.ts";
+import { forgetWake, liveAttempt, livePeer, updateLive, updatePermits, wakeAt } from "./state.ts";
 
 /**
- * 7.4, Fetch: from an announcement to the pool. Every announcer of an item is an alternate; a body is asked for
- * from one of them at a time, checked by its hash, verified, and kept or dropped for a reason.
+ * 7.4, Fetch: from an announcement to the pool. Every announcer of an item is an alternate; one is asked at a time, and
+ * the next as well if it takes too long. A body is checked by its hash, verified, and kept or dropped for a reason.
  */
 
-type Verified = Extract<ChainEvent, { type: "event/transactionsVerified" }>;
+type Verified = Extract<ChainEvent, { type: "event/itemsVerified" }>;
 
 export const fetch: Rules<FetchAction | Verified> = {
   "fetch/announce": {
-    enabled: (state, { peerId, info }) => isUnsettled(state, peerId, info.hash),
-    reduce: (draft, { peerId, info }, context) => {
-      const { hash } = info;
-      const held = draft.transactions.entries.get(hash);
-      if (held !== undefined && !sameInfo(held.info, info)) {
+    enabled: (state, { pool, peerId, info }) =>
+      unsettledIn(state, peerId, pool).includes(entryFor(info, 0).hash),
+    reduce: (draft, { pool, peerId, info }, context) => {
+      const entry = entryFor(info, draft.timeMs);
+      const { hash, priority } = entry;
+      const held: PoolInfo | undefined = draft.pools[pool].entries.get(hash)?.info;
+      if (held !== undefined && !sameInfo(held, info)) {
         blame(draft, peerId, "itemMismatch", `announced ${hash} with wrong data`, context);
-      } else if (holderOf(draft.transactions, entryFor(draft, info)) !== undefined) {
-        settle(draft, peerId, hash, context);
+      } else if (!isWanted(draft, pool, entry)) {
+        if (draft.refused.has(hash)) raiseLack(draft, pool, peerId, priority);
+        settle(draft, pool, peerId, hash, context);
       } else {
         const known = draft.fetches.get(hash);
         const fetching: Fetch = known ?? {
           hash,
-          priority: transactionPriority(info),
+          pool,
+          priority,
           announcers: SortedMap.empty(),
           stage: { tag: "waiting" },
         };
@@ -47,103 +63,120 @@ export const fetch: Rules<FetchAction | Verified> = {
 
   "fetch/next": {
     enabled: (state, { peerId }) =>
-      livePeer(state, peerId)?.fetching === null &&
-      canRequest(state, peerId) &&
-      wanted(state, peerId).length > 0,
-    reduce: (draft, { peerId }, { propose }) => {
-      const hashes = wanted(draft, peerId).slice(0, RPC_HASHES_MAX);
-      const id = livePeer(draft, peerId)?.rpc?.nextId ?? null;
-      for (const hash of hashes) {
-        draft.fetches = draft.fetches.update(hash, (fetching) => ({
-          ...fetching,
-          stage: { tag: "requested", peerId },
-        }));
+      wantedCommitments(state, peerId).length > 0 ||
+      FETCHED_POOLS.some((pool) => canFetch(state, peerId, pool)),
+    reduce: (draft, { peerId }, context) => {
+      const complete = wantedCommitments(draft, peerId);
+      if (complete.length > 0) {
+        context.dispatch({
+          type: "fetch/verify",
+          pool: "snark-job-commitment",
+          items: complete,
+          requestId: null,
+          isLocal: false,
+        });
       }
-      updateLive(draft, peerId, (live) => {
-        live.fetching = id;
-      });
-      propose({ type: "rpc/request", peerId, body: { tag: "transactions", hashes } });
+      // One at a time: the request is only proposed, and takes one of the slots that the other pool needs too.
+      const pool = FETCHED_POOLS.find((name) => canFetch(draft, peerId, name));
+      if (pool !== undefined) ask(draft, peerId, pool, context);
+    },
+  },
+
+  "fetch/hedge": {
+    enabled: (state, { pool, peerId, attemptId }) =>
+      typeof liveAttempt(state, peerId, attemptId)?.fetching[pool] === "number",
+    reduce: (draft, { pool, peerId }, { propose }) => {
+      noteSlow(draft, peerId, true);
+      for (const hash of requestedHashes(draft, peerId, pool)) {
+        const fetching = draft.fetches.get(hash);
+        if (!isLastAsked(fetching, peerId)) continue;
+        draft.fetches = draft.fetches.set(hash, { ...fetching, stage: { ...fetching.stage, isLate: true } });
+      }
+      // What else it announced is better asked of others first.
+      const others = FETCHED_POOLS.flatMap((name) => unsettledIn(draft, peerId, name)).flatMap((hash) => [
+        ...(draft.fetches.get(hash)?.announcers.keys() ?? []),
+      ]);
+      for (const other of new Set(others)) propose({ type: "fetch/next", peerId: other });
     },
   },
 
   "fetch/fail": {
     enabled: (state, { peerId, hash }) => state.fetches.get(hash)?.announcers.has(peerId) ?? false,
-    reduce: (draft, { peerId, hash }, context) => {
+    reduce: (draft, { peerId, hash, why }, context) => {
+      const pool = draft.fetches.get(hash)?.pool;
+      if (pool === undefined) return;
+      if (why === "timeout") noteSlow(draft, peerId, true);
+      noteWithheld(draft, peerId, context);
       withdraw(draft, peerId, hash, context);
-      settle(draft, peerId, hash, context);
+      settle(draft, pool, peerId, hash, context);
     },
   },
 
-  "fetch/receive": {
+  "fetch/answered": {
     enabled: (state, { peerId }) => livePeer(state, peerId) !== undefined,
-    reduce: (draft, { peerId, hashes, items }, context) => {
-      const received: ItemBytes[] = [];
-      for (const [index, hash] of hashes.entries()) {
-        if (!isRequestedFrom(draft.fetches.get(hash), peerId)) continue;
-        const bytes = items[index];
-        if (bytes === undefined) {
-          draft.fetches = draft.fetches.update(hash, (fetching) => ({
-            ...fetching,
-            stage: { tag: "waiting" },
-          }));
-        } else if (bytes === null) {
-          context.propose({ type: "fetch/fail", peerId, hash });
-        } else if (itemHash(bytes) !== hash) {
-          blame(draft, peerId, "itemMismatch", `served bytes that are not ${hash}`, context);
-          return;
-        } else {
-          received.push({ hash, bytes });
-        }
+    reduce: (draft, { peerId, request, response }, context) => {
+      if (request.tag !== "transactions" && request.tag !== "snarks") return;
+      const pool = request.tag === "snarks" ? "snark" : "transaction";
+      endFetching(draft, peerId, pool);
+      if (response?.tag === "items") {
+        receive(draft, peerId, pool, request.hashes, response.found, context);
+        return;
       }
-      if (received.length > 0) context.dispatch({ type: "fetch/verify", items: received, requestId: null });
+      const why = response === null ? "timeout" : "none";
+      for (const hash of request.hashes) context.propose({ type: "fetch/fail", peerId, hash, why });
     },
   },
 
   "fetch/verify": {
     enabled: (_state, { items }) => items.length > 0,
-    reduce: (draft, { items, requestId }, { effect }) => {
-      const batchId = draft.nextBatchId as BatchId;
-      const hashes = items.map(({ hash }) => hash);
-      draft.nextBatchId += 1;
-      draft.batches = draft.batches.set(batchId, { hashes, requestId });
-      for (const hash of hashes) {
-        draft.fetches = draft.fetches.update(hash, (fetching) => ({
-          ...fetching,
-          stage: { tag: "verifying", batchId },
-        }));
-      }
-      effect({ type: "effect/verifyTransactions", batchId, items });
+    reduce: (draft, { pool, items, requestId, isLocal }, { effect }) => {
+      const batchId = openBatch(draft, { pool, hashes: items.map(({ hash }) => hash), requestId, isLocal });
+      effect({ type: "effect/verifyItems", batchId, pool, items });
     },
   },
 
-  "event/transactionsVerified": {
-    enabled: (state, { batchId, verdicts }) => state.batches.get(batchId)?.hashes.length === verdicts.length,
-    reduce: (draft, { batchId, verdicts }, { dispatch }) => {
+  "event/itemsVerified": {
+    enabled: (state, { batchId, verdicts }) => {
+      const batch = state.batches.get(batchId);
+      return batch !== undefined && (verdicts === null || batch.hashes.length === verdicts.length);
+    },
+    reduce: (draft, { batchId, verdicts }, { dispatch, effect }) => {
       const batch = draft.batches.get(batchId);
       if (batch === undefined) return;
       draft.batches = draft.batches.delete(batchId);
-      for (const [index, hash] of batch.hashes.entries()) {
-        const verdict = verdicts[index];
-        if (verdict !== undefined)
-          dispatch({ type: "fetch/conclude", hash, verdict, requestId: batch.requestId });
+      const { pool, hashes, requestId, isLocal } = batch;
+      if (verdicts === null && hashes.length > 1) {
+        // One bad item must not take the others with it (P07).
+        const middle = hashes.length >> 1;
+        for (const half of [hashes.slice(0, middle), hashes.slice(middle)]) {
+          const halfId = openBatch(draft, { ...batch, hashes: half });
+          effect({ type: "effect/verifyAgain", batchId: halfId, pool, hashes: half });
+        }
+        return;
+      }
+      for (const [index, hash] of hashes.entries()) {
+        const verdict = verdicts?.[index] ?? INVALID_ALONE;
+        dispatch({ type: "fetch/conclude", pool, hash, verdict, requestId, isLocal });
       }
     },
   },
 
   "fetch/conclude": {
     enabled: () => true,
-    reduce: (draft, { hash, verdict, requestId }, context) => {
-      for (const [peerId, info] of draft.fetches.get(hash)?.announcers.entries() ?? []) {
+    reduce: (draft, { pool, hash, verdict, requestId, isLocal }, context) => {
+      const fetching = draft.fetches.get(hash);
+      for (const [peerId, info] of fetching?.announcers.entries() ?? []) {
         if (verdict.tag === "invalid") {
           blame(draft, peerId, "invalidItem", `announced ${hash}: ${verdict.detail}`, context);
         } else if (verdict.tag === "valid" && !sameInfo(verdict.info, info)) {
           blame(draft, peerId, "itemMismatch", `announced ${hash} with wrong data`, context);
         } else {
-          settle(draft, peerId, hash, context);
+          if (verdict.tag === "notNow") raiseLack(draft, pool, peerId, fetching?.priority ?? null);
+          settle(draft, pool, peerId, hash, context);
         }
       }
       draft.fetches = draft.fetches.delete(hash);
-      const result = keep(draft, hash, verdict, context);
+      const result = keep(draft, pool, hash, verdict, isLocal, context);
       if (requestId !== null) context.effect({ type: "effect/answerCommand", requestId, result });
     },
   },
@@ -153,65 +186,182 @@ export const fetch: Rules<FetchAction | Verified> = {
 export function withdraw(draft: StateDraft, peerId: PeerId, hash: Hash, { propose }: Context): void {
   const fetching = draft.fetches.get(hash);
   if (fetching === undefined) return;
-  raiseHigh(draft, peerId, fetching.priority);
+  raiseLack(draft, fetching.pool, peerId, fetching.priority);
   const announcers = fetching.announcers.delete(peerId);
   if (announcers.size === 0) {
     draft.fetches = draft.fetches.delete(hash);
     return;
   }
-  const stage = isRequestedFrom(fetching, peerId) ? ({ tag: "waiting" } as const) : fetching.stage;
-  draft.fetches = draft.fetches.set(hash, { ...fetching, announcers, stage });
-  if (stage.tag !== "waiting") return;
+  draft.fetches = draft.fetches.set(hash, { ...fetching, announcers });
+  unask(draft, { ...fetching, announcers }, peerId);
+  // Also where others are asked already: they may be late, and this one made room.
   for (const other of announcers.keys()) propose({ type: "fetch/next", peerId: other });
 }
 
-/** We may lack this from that peer from now on: it will be asked for the band once more (7.4). */
-function raiseHigh(draft: StateDraft, peerId: PeerId, priority: Priority): void {
-  updateTransaction(draft, peerId, (channel) => {
-    if (channel.high === null || comparePriority(priority, channel.high) < 0) channel.high = priority;
+/** What this peer is being asked for in its slot for a pool. */
+export function requestedHashes(state: State, peerId: PeerId, pool: FetchedPool): readonly Hash[] {
+  const live = livePeer(state, peerId);
+  const request = live?.rpc?.ours.find(({ id }) => id === live.fetching[pool]);
+  return request !== undefined && "hashes" in request.body ? request.body.hashes : [];
+}
+
+const INVALID_ALONE: ItemVerdict = { tag: "invalid", detail: "it does not pass verification" };
+
+/** This peer is not asked any more; without anybody else who is, the item waits again. */
+function unask(draft: StateDraft, fetching: Fetch, peerId: PeerId): void {
+  const { stage, hash } = fetching;
+  if (stage.tag !== "requested") return;
+  const from = stage.from.filter((asked) => asked !== peerId);
+  draft.fetches = draft.fetches.set(hash, {
+    ...fetching,
+    stage: from.length === 0 ? { tag: "waiting" } : { ...stage, from },
   });
 }
 
-const isRequestedFrom = (fetching: Fetch | undefined, peerId: PeerId): boolean =>
-  fetching?.stage.tag === "requested" && fetching.stage.peerId === peerId;
-
-function isUnsettled(state: State, peerId: PeerId, hash: Hash): boolean {
-  const live = livePeer(state, peerId);
-  return live !== undefined && unsettledOf(live.transaction).includes(hash);
+function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, { propose }: Context): void {
+  const live = livePeer(draft, peerId);
+  const id = live?.rpc?.nextId;
+  if (live === undefined || id === undefined) return;
+  const hashes = wanted(draft, peerId, pool).slice(0, RPC_HASHES_MAX);
+  for (const hash of hashes) {
+    draft.fetches = draft.fetches.update(hash, (fetching) => {
+      const asked = fetching.stage.tag === "requested" ? fetching.stage.from : [];
+      return { ...fetching, stage: { tag: "requested", from: [...asked, peerId], isLate: false } };
+    });
+  }
+  updateLive(draft, peerId, (changed) => {
+    changed.fetching = { ...changed.fetching, [pool]: id };
+  });
+  noteAsked(draft, peerId, hashes.length);
+  const body =
+    pool === "transaction"
+      ? ({ tag: "transactions", hashes } as const)
+      : ({ tag: "snarks", hashes } as const);
+  propose({ type: "rpc/request", peerId, purpose: "fetch", body });
+  propose({ type: "fetch/next", peerId });
+  const { attemptId } = live;
+  const hedge = { type: "fetch/hedge", pool, peerId, attemptId } as const;
+  wakeAt(draft, `hedge ${pool} ${attemptId}`, draft.timeMs + HEDGE_MS, hedge);
 }
 
-/** What this peer announced and nobody is asked for yet, the greatest priority first. */
-function wanted(state: State, peerId: PeerId): readonly Hash[] {
-  const live = livePeer(state, peerId);
-  if (live === undefined) return [];
-  return unsettledOf(live.transaction)
+/** The slot is free again; whoever answered before others had to be asked is not slow any more. */
+function endFetching(draft: StateDraft, peerId: PeerId, pool: FetchedPool): void {
+  const live = livePeer(draft, peerId);
+  if (live === undefined) return;
+  const hedge = `hedge ${pool} ${live.attemptId}`;
+  if (draft.deadlines.byName.has(hedge)) noteSlow(draft, peerId, false);
+  forgetWake(draft, hedge);
+  updateLive(draft, peerId, (changed) => {
+    changed.fetching = { ...changed.fetching, [pool]: null };
+  });
+}
+
+/** Bytes are checked by their hash before anything else; an answer to what nobody waits for any more is dropped. */
+function receive(
+  draft: StateDraft,
+  peerId: PeerId,
+  pool: FetchedPool,
+  hashes: readonly Hash[],
+  found: readonly Found[],
+  context: Context,
+): void {
+  const items: ItemBytes[] = [];
+  for (const [index, hash] of hashes.entries()) {
+    const entry = found[index];
+    const bytes = entry?.tag === "some" ? entry.bytes : null;
+    if (bytes !== null && itemHash(bytes) !== hash) {
+      blame(draft, peerId, "itemMismatch", `served bytes that are not ${hash}`, context);
+      return;
+    }
+    const fetching = draft.fetches.get(hash);
+    if (fetching?.stage.tag !== "requested" || !fetching.stage.from.includes(peerId)) continue;
+    if (entry === undefined) unask(draft, fetching, peerId);
+    else if (bytes === null) context.propose({ type: "fetch/fail", peerId, hash, why: "none" });
+    else items.push({ hash, bytes });
+  }
+  context.propose({ type: "fetch/verify", pool, items, requestId: null, isLocal: false });
+}
+
+const canFetch = (state: State, peerId: PeerId, pool: FetchedPool): boolean =>
+  livePeer(state, peerId)?.fetching[pool] === null &&
+  canRequest(state, peerId) &&
+  wanted(state, peerId, pool).length > 0;
+
+const unsettledIn = (state: State, peerId: PeerId, pool: PoolName): readonly Hash[] =>
+  unsettledOf(livePeer(state, peerId)?.pools[pool] ?? null);
+
+const isLastAsked = (
+  fetching: Fetch | undefined,
+  peerId: PeerId,
+): fetching is Fetch & { readonly stage: Extract<Fetch["stage"], { tag: "requested" }> } =>
+  fetching?.stage.tag === "requested" && fetching.stage.from.at(-1) === peerId;
+
+/** What may be asked of this peer now, the greatest priority first. */
+function wanted(state: State, peerId: PeerId, pool: FetchedPool): readonly Hash[] {
+  const isSlow = livePeer(state, peerId)?.record.isSlow ?? true;
+  return unsettledIn(state, peerId, pool)
     .map((hash) => state.fetches.get(hash))
-    .filter((fetching) => fetching?.stage.tag === "waiting" && fetching.announcers.has(peerId))
     .filter((fetching) => fetching !== undefined)
+    .filter((fetching) => mayAsk(fetching, peerId) && !(isSlow && hasBetter(state, fetching, peerId)))
     .sort((a, b) => comparePriority(a.priority, b.priority))
     .map(({ hash }) => hash);
 }
 
-export const sameInfo = (a: TransactionInfo, b: TransactionInfo): boolean =>
-  a.hash === b.hash && a.fee === b.fee && a.sender === b.sender && a.nonce === b.nonce;
+function mayAsk({ announcers, stage }: Fetch, peerId: PeerId): boolean {
+  if (!announcers.has(peerId)) return false;
+  if (stage.tag === "waiting") return true;
+  if (stage.tag !== "requested" || !stage.isLate) return false;
+  return stage.from.length < ASKED_AT_ONCE_MAX && !stage.from.includes(peerId);
+}
 
-const entryFor = (state: State, info: TransactionInfo): NewEntry<TransactionInfo> => ({
-  hash: info.hash,
-  slot: slotOf(info.sender, info.nonce),
-  priority: transactionPriority(info),
-  info,
-  addedMs: state.timeMs,
-});
+/** Somebody who answers in time announced it too, was not asked yet, and can be. */
+function hasBetter(state: State, { announcers, stage }: Fetch, peerId: PeerId): boolean {
+  const asked = stage.tag === "requested" ? stage.from : [];
+  for (const other of announcers.keys()) {
+    if (other === peerId || asked.includes(other) || !canRequest(state, other)) continue;
+    if (livePeer(state, other)?.record.isSlow === false) return true;
+  }
+  return false;
+}
 
-const NONCE_DIGITS = 10;
+/** Commitments are complete in themselves: they go to verification as they came. */
+function wantedCommitments(state: State, peerId: PeerId): readonly ItemBytes[] {
+  const items: ItemBytes[] = [];
+  for (const hash of unsettledIn(state, peerId, "snark-job-commitment")) {
+    const fetching = state.fetches.get(hash);
+    const info = fetching?.stage.tag === "waiting" ? fetching.announcers.get(peerId) : undefined;
+    if (info !== undefined && "snarker" in info) items.push({ hash, bytes: commitmentBytes(info) });
+  }
+  return items;
+}
 
-/** Of one sender the slots sort by nonce. */
-export const slotOf = (sender: string, nonce: number): string =>
-  `${sender} ${nonce.toString().padStart(NONCE_DIGITS, "0")}`;
+function openBatch(draft: StateDraft, batch: Batch): BatchId {
+  const batchId = draft.nextBatchId as BatchId;
+  draft.nextBatchId += 1;
+  draft.batches = draft.batches.set(batchId, batch);
+  for (const hash of batch.hashes) {
+    draft.fetches = draft.fetches.update(hash, (fetching) => ({
+      ...fetching,
+      stage: { tag: "verifying", batchId },
+    }));
+  }
+  return batchId;
+}
 
-function settle(draft: StateDraft, peerId: PeerId, hash: Hash, { propose }: Context): void {
-  const attemptId: AttemptId | undefined = livePeer(draft, peerId)?.attemptId;
-  if (attemptId !== undefined) propose({ type: "transaction/settle", peerId, attemptId, hash });
+/**
+ * We may lack this from that peer from now on: it will be asked for the band once more (7.4); where there is no floor,
+ * for everything.
+ */
+function raiseLack(draft: StateDraft, pool: PoolName, peerId: PeerId, lacking: Priority | null): void {
+  const priority = lacking !== null && pool !== "transaction" ? GREATEST_PRIORITY : lacking;
+  updatePermits(draft, peerId, pool, (channel) => {
+    if (isAbove(priority, channel.lack.below)) channel.lack = { ...channel.lack, below: priority };
+  });
+}
+
+function settle(draft: StateDraft, pool: PoolName, peerId: PeerId, hash: Hash, { propose }: Context): void {
+  const attemptId = livePeer(draft, peerId)?.attemptId;
+  if (attemptId !== undefined) propose({ type: "pool/settle", pool, peerId, attemptId, hash });
 }
 
 function blame(
@@ -225,24 +375,27 @@ function blame(
   if (attemptId !== undefined) propose({ type: "connection/disconnect", attemptId, reason, detail });
 }
 
-/** Puts a valid item into the pool if it is the greatest of its slot, and tells everybody who waits for one. */
-function keep(draft: StateDraft, hash: Hash, verdict: TransactionVerdict, context: Context): CommandResult {
+/** Puts a valid item into its pool, or says why it has no place there. */
+function keep(
+  draft: StateDraft,
+  pool: PoolName,
+  hash: Hash,
+  verdict: ItemVerdict,
+  isLocal: boolean,
+  context: Context,
+): CommandResult {
   if (verdict.tag === "invalid") return { tag: "invalid", detail: verdict.detail };
-  if (verdict.tag === "notNow") return { tag: "conflict", detail: verdict.detail };
-  const entry = entryFor(draft, verdict.info);
-  const holder = holderOf(draft.transactions, entry);
-  if (holder !== undefined) {
-    // The chain keeps the bytes of what is valid until it is told otherwise; ours is kept already.
-    if (holder.hash === hash) return { tag: "conflict", detail: "the transaction is in the pool already" };
-    context.effect({ type: "effect/forgetItems", hashes: [hash] });
-    return {
-      tag: "conflict",
-      detail: `transaction ${holder.hash} has this nonce and at least this fee class`,
-    };
+  if (verdict.tag === "notNow") {
+    if (!isLocal && draft.refused.size < REFUSED_MAX) draft.refused = draft.refused.set(hash, true);
+    return { tag: "conflict", detail: verdict.detail };
   }
-  const { pool, replaced } = appendEntry(draft.transactions, entry);
-  draft.transactions = pool;
-  if (replaced !== undefined) context.effect({ type: "effect/forgetItems", hashes: [replaced.hash] });
-  for (const peerId of draft.waiting.keys()) context.propose({ type: "transaction/sendInfos", peerId });
-  return { tag: "submitted", hash };
+  const { info } = verdict;
+  const refusal = put(draft, pool, entryFor(info, draft.timeMs), context);
+  if (refusal?.by === hash) return { tag: "conflict", detail: "it is in the pool already" };
+  // A greater one in its slot may still turn out to be of no use to the next block, a full pool will have room again.
+  if (isLocal && pool === "transaction" && refusal?.by == null) draft.local = draft.local.set(hash, info);
+  if (refusal === null) return { tag: "submitted", hash };
+  if (draft.local.has(hash)) return { tag: "keptAside", hash };
+  forgetUnheld(draft, pool, hash, context);
+  return { tag: "conflict", detail: `${refusal.by} has its place, with at least this fee class` };
 }

@@ -1,25 +1,88 @@
 import { expect, test } from "vitest";
+import type { PermitChannel } from "../core/channels/permits.ts";
+import { setDeadline } from "../core/deadlines.ts";
 import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
+import { OFFENDERS_MAX } from "../core/limits.ts";
+import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { State } from "../core/state.ts";
+import type { LivePeer, State } from "../core/state.ts";
 import { brokenInvariants } from "./invariants.ts";
-import { announce, dialTo, getNext, itemOf, party, readyPeer, say, submit, testNode } from "./testing.ts";
+import { CHAIN, childOf, headerOf } from "./testing/chain.ts";
+import { announce, bring, itemOf, submit } from "./testing/items.ts";
+import { getNext, request, say } from "./testing/messages.ts";
+import { cause, party, testNode } from "./testing/node.ts";
+import { readyPeer } from "./testing/peers.ts";
+import { dialTo } from "./testing/signals.ts";
+import { sayStream, snapshotOf } from "./testing/streams.ts";
+
+interface World {
+  readonly state: State;
+  readonly peerId: PeerId;
+  readonly attemptId: AttemptId;
+}
+
+const served = snapshotOf("served", 20);
+const fetched = snapshotOf("fetched", 20);
 
 /** A node with something of everything. */
-function rich(): { readonly state: State; readonly peerId: PeerId; readonly attemptId: AttemptId } {
+function rich(): World {
   const node = testNode();
   submit(node, [itemOf("held"), itemOf("other")]);
-  const { peerId, attemptId } = readyPeer(node, "peer");
-  say(node, attemptId, getNext(0, { resume: { epoch: node.state.transactions.epoch, next: 2n } }));
-  announce(node, { ...party("peer"), attemptId }, [itemOf("wanted")]);
+  const peer = readyPeer(node, "peer");
+  const { peerId, attemptId } = peer;
+  bring(node, [itemOf("brought")]);
+  const tip = headerOf(CHAIN.genesis);
+  say(node, attemptId, { channel: "best-tip", message: { tag: "bestTip", header: tip } });
+  say(node, attemptId, getNext(0, { resume: { epoch: node.state.pools.transaction.epoch, next: 3n } }));
+  announce(node, peer, [itemOf("wanted")]);
+  say(node, attemptId, request(0, { tag: "transactions", hashes: [itemOf("held").hash] }));
+  cause(node, { type: "stream/fetch", root: fetched.root });
+  sayStream(node, attemptId, { tag: "manifest", id: 0, manifest: fetched.manifest });
+  sayStream(node, attemptId, { tag: "request", id: 0, root: served.root });
+  node.feed({ type: "event/streamOpened", attemptId, streamId: 0, manifest: served.manifest });
+  sayStream(node, attemptId, { tag: "next", id: 0, from: 0, count: 4 });
+  const better = headerOf(childOf(CHAIN.genesis));
+  say(node, attemptId, { channel: "best-tip", message: { tag: "bestTip", header: better } });
   dialTo(node, party("dialed"));
   return { state: node.state, peerId, attemptId };
 }
 
-const hash = itemOf("held").info.hash;
+const { hash } = itemOf("held");
+
+/** The live peer with these changes. */
+const live = ({ state, peerId }: World, change: (live: LivePeer) => Partial<LivePeer>): Partial<State> => ({
+  peers: state.peers.update(peerId, (peer) => ({
+    ...peer,
+    live: peer.live === null ? null : { ...peer.live, ...change(peer.live) },
+  })),
+});
+
+const channel = (world: World, pool: PoolName, changes: Partial<PermitChannel>): Partial<State> =>
+  live(world, ({ pools }) => {
+    const old = pools[pool];
+    return { pools: { ...pools, [pool]: old === null ? null : { ...old, ...changes } } };
+  });
+
+const fetches = (
+  { state }: World,
+  change: (fetch: ReturnType<typeof one>) => Partial<ReturnType<typeof one>>,
+): Partial<State> => ({
+  fetches: SortedMap.from(
+    [...state.fetches.entries()].map(([key, fetch]) => [key, { ...fetch, ...change(fetch) }]),
+  ),
+});
+const one = ({ state }: World) => {
+  const [fetch] = state.fetches.values();
+  if (fetch === undefined) throw new Error("something is fetched");
+  return fetch;
+};
+
+const transactions = ({ state }: World, changes: Partial<State["pools"]["transaction"]>): Partial<State> => ({
+  pools: { ...state.pools, transaction: { ...state.pools.transaction, ...changes } },
+});
 
 /** P30: each is a bug that somebody could plant; the check must see it. */
-const PLANTED: readonly (readonly [string, RegExp, (world: ReturnType<typeof rich>) => Partial<State>])[] = [
+const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<State>])[] = [
   ["one peer too many", /peersMax/, ({ state }) => ({ config: { ...state.config, peersMax: 1 } })],
   [
     "a slot that nothing holds",
@@ -45,9 +108,12 @@ const PLANTED: readonly (readonly [string, RegExp, (world: ReturnType<typeof ric
   [
     "a live peer without its attempt",
     /ready attempt/,
-    ({ state, attemptId }) => ({
-      attempts: state.attempts.delete(attemptId),
-    }),
+    ({ state, attemptId }) => ({ attempts: state.attempts.delete(attemptId) }),
+  ],
+  [
+    "a live peer of the other direction",
+    /direction of its attempt/,
+    (world) => live(world, () => ({ direction: "outgoing" })),
   ],
   [
     "a transport that is forgotten",
@@ -64,72 +130,176 @@ const PLANTED: readonly (readonly [string, RegExp, (world: ReturnType<typeof ric
     }),
   ],
   [
+    "early messages that are never looked at",
+    /processed its early messages/,
+    ({ state, attemptId }) => ({
+      attempts: state.attempts.update(attemptId, (attempt) => ({
+        ...attempt,
+        early: [{ channel: "control", message: { tag: "ping", n: 1 } }],
+      })),
+    }),
+  ],
+  [
     "an entry that is not in the log",
     /P22/,
-    ({ state }) => ({
-      transactions: { ...state.transactions, byIndex: state.transactions.byIndex.delete(0) },
-    }),
+    (world) => transactions(world, { byIndex: world.state.pools.transaction.byIndex.delete(0) }),
   ],
   [
     "an index that points elsewhere",
     /P22/,
-    ({ state }) => ({
-      transactions: { ...state.transactions, byIndex: state.transactions.byIndex.set(0, "00" as Hash) },
-    }),
+    (world) => transactions(world, { byIndex: world.state.pools.transaction.byIndex.set(0, "00" as Hash) }),
   ],
   [
     "an entry that was removed from one index only",
     /P22/,
-    ({ state }) => ({
-      transactions: { ...state.transactions, entries: state.transactions.entries.delete(hash) },
-    }),
+    (world) => transactions(world, { entries: world.state.pools.transaction.entries.delete(hash) }),
   ],
+  [
+    "a slot that is held by nothing",
+    /P22/,
+    (world) => transactions(world, { bySlot: world.state.pools.transaction.bySlot.set("x", hash) }),
+  ],
+  ["an index that is given twice", /P22/, (world) => transactions(world, { nextIndex: 1 })],
   [
     "a fetch that nobody announced",
     /announcer/,
-    ({ state }) => ({
-      fetches: SortedMap.from(
-        [...state.fetches.entries()].map(([key, one]) => [key, { ...one, announcers: SortedMap.empty() }]),
-      ),
-    }),
+    (world) => fetches(world, () => ({ announcers: SortedMap.empty() })),
   ],
   ["a fetch that is lost", /being fetched/, () => ({ fetches: SortedMap.empty() })],
   [
     "a fetch that nobody was asked for",
     /open request/,
-    ({ state }) => ({
-      fetches: SortedMap.from(
-        [...state.fetches.entries()].map(([key, one]) => [
-          key,
-          { ...one, stage: { tag: "requested", peerId: party("z").peerId } },
-        ]),
-      ),
+    (world) =>
+      fetches(world, () => ({ stage: { tag: "requested", from: [party("z").peerId], isLate: false } })),
+  ],
+  [
+    "a fetch that is asked of nobody",
+    /asked of somebody/,
+    (world) => fetches(world, () => ({ stage: { tag: "requested", from: [], isLate: false } })),
+  ],
+  [
+    "a fetch in a batch that is gone",
+    /in its batch/,
+    (world) => fetches(world, () => ({ stage: { tag: "verifying", batchId: 99 as never } })),
+  ],
+  [
+    "a fetch of somebody who has settled it",
+    /unsettled for its announcer/,
+    (world) =>
+      fetches(world, ({ announcers }) => ({
+        announcers: announcers.set(party("z").peerId, itemOf("x").info),
+      })),
+  ],
+  [
+    "the fetcher's request is not open",
+    /fetches with/,
+    (world) => live(world, ({ fetching }) => ({ fetching: { ...fetching, transaction: 77 } })),
+  ],
+  [
+    "more than four open requests",
+    /4 slots/,
+    (world) =>
+      live(world, ({ rpc }) => ({
+        rpc: rpc === null ? null : { ...rpc, theirs: Array(5).fill(rpc.theirs[0]) },
+      })),
+  ],
+  [
+    "all slots blocked, and nobody knows",
+    /slots are blocked/,
+    (world) => live(world, ({ rpc }) => ({ rpc: rpc === null ? null : { ...rpc, blockedSinceMs: 1 } })),
+  ],
+  [
+    "a channel blocked twice",
+    /blocked channel once/,
+    (world) => live(world, () => ({ blocked: ["rpc", "rpc"] })),
+  ],
+  ...POOL_NAMES.flatMap((pool): readonly (readonly [string, RegExp, (world: World) => Partial<State>])[] => [
+    [`no permit of ours on ${pool}`, /law 2/, (world) => channel(world, pool, { ours: { tag: "idle" } })],
+    [
+      `nothing processed on ${pool}`,
+      /law 2/,
+      (world) => {
+        const ours = world.state.peers.get(world.peerId)?.live?.pools.transaction?.ours;
+        if (ours?.tag !== "processing") throw new Error("something is processed");
+        return channel(world, pool, { ours: { ...ours, unsettled: [] } });
+      },
+    ],
+    [
+      `somebody who waits on ${pool} and is gone`,
+      /is live/,
+      ({ state }) => ({
+        waiting: { ...state.waiting, [pool]: state.waiting[pool].set(party("z").peerId, true) },
+      }),
+    ],
+  ]),
+  [
+    "a permit that nobody waits with",
+    /waits with its permit/,
+    ({ state }) => ({ waiting: { ...state.waiting, transaction: SortedMap.empty() } }),
+  ],
+  [
+    "somebody who waits without a permit",
+    /waits with a permit/,
+    (world) => channel(world, "transaction", { theirs: { tag: "none" } }),
+  ],
+  [
+    "a tip that is processed, and another was received",
+    /received last/,
+    (world) =>
+      live(world, ({ bestTip }) => ({
+        bestTip: bestTip === null ? null : { ...bestTip, ours: { tag: "processing", hash } },
+      })),
+  ],
+  [
+    "a best tip that is not applied",
+    /applied block/,
+    ({ state }) => ({ chain: { ...state.chain, blocks: SortedMap.empty() } }),
+  ],
+  [
+    "a stream beyond its permits",
+    /8 chunks outstanding/,
+    (world) =>
+      live(world, ({ streaming }) => ({
+        streaming:
+          streaming?.theirs == null
+            ? null
+            : { ...streaming, theirs: { ...streaming.theirs, permitted: [0, 1, 2, 3, 4, 5, 6, 7, 8] } },
+      })),
+  ],
+  [
+    "a chunk that is lost",
+    /chunks of a download/,
+    ({ state: { download } }) => ({
+      download: download === null ? null : { ...download, missing: SortedMap.empty() },
     }),
   ],
-  ["a permit that nobody waits with", /waits with its permit/, () => ({ waiting: SortedMap.empty() })],
-  [
-    "somebody who waits and is gone",
-    /is live/,
-    ({ state }) => ({ waiting: state.waiting.set(party("z").peerId, true) }),
-  ],
+  ["a source that is gone", /is live/, ({ state: { peers }, peerId }) => ({ peers: peers.delete(peerId) })],
   [
     "a deadline that is lost",
     /has deadline/,
-    ({ state }) => ({
-      deadlines: { byName: SortedMap.empty(), byTime: state.deadlines.byTime },
-    }),
+    ({ state }) => ({ deadlines: { byName: SortedMap.empty(), byTime: state.deadlines.byTime } }),
   ],
   [
     "all deadlines lost",
     /an unfinished attempt has deadline/,
-    () => ({
-      deadlines: { byName: SortedMap.empty(), byTime: SortedMap.empty() },
-    }),
+    () => ({ deadlines: { byName: SortedMap.empty(), byTime: SortedMap.empty() } }),
   ],
   [
     "a deadline about nothing",
     /about something/,
     ({ state }) => ({ attempts: SortedMap.empty(), peers: state.peers }),
+  ],
+  [
+    "more offenders than are remembered",
+    /offenders is bounded/,
+    () => ({
+      offenders: SortedMap.from(
+        Array.from({ length: OFFENDERS_MAX + 1 }, (_, index) => [
+          `offender ${index}` as PeerId,
+          { bannedUntilMs: 0, restUntilMs: 0, strikesMs: [] },
+        ]),
+      ),
+    }),
   ],
 ];
 
@@ -137,4 +307,34 @@ test.each(PLANTED)("invariants: %s is seen", (_, invariant, plant) => {
   const world = rich();
   expect(brokenInvariants(world.state)).toEqual([]);
   expect(brokenInvariants({ ...world.state, ...plant(world) }).join("\n")).toMatch(invariant);
+});
+
+/** What is about a peer that settled, a request that was answered or a channel that drained, is over. */
+const DEADLINES = [
+  "scan snark ID",
+  "refloor transaction ID",
+  "settle snark ID",
+  "reconcile snark 99",
+  "hedge snark ID",
+  "rpc 77 ID",
+  "rpcBlocked ID",
+  "stalled rpc ID",
+  "cut ID",
+  "candidates ID",
+  "tip 99",
+  "resume somebody",
+  "commitments",
+  "replay nobody",
+  "dial nowhere",
+  "something else",
+];
+test.each(DEADLINES)("invariants: a deadline that is left over is seen: %s", (template) => {
+  const { state, attemptId } = rich();
+  const name = template.replace("ID", String(attemptId));
+  const action = { type: "tick" } as const;
+  const left = {
+    ...state,
+    deadlines: setDeadline(state.deadlines, { name, atMs: state.timeMs + 1, action }),
+  };
+  expect(brokenInvariants(left).join("\n")).toMatch(new RegExp(`deadline ${name} is about something`));
 });

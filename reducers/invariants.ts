@@ -1,9 +1,15 @@
-import { unsettledOf } from "../core/channels/transaction.ts";
+import { type PermitChannel, unsettledOf } from "../core/channels/permits.ts";
 import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
-import { ADMISSION_BUCKETS_MAX, OFFENDERS_MAX, RPC_OPEN_MAX } from "../core/limits.ts";
+import { ADMISSION_BUCKETS_MAX, INFOS_MAX, OFFENDERS_MAX, RPC_OPEN_MAX } from "../core/limits.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
+import type { PoolLog } from "../core/pool-log.ts";
+import { FETCHED_POOLS, hashOf, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
 import { priorityKey } from "../core/priority.ts";
 import type { Attempt, LivePeer, State } from "../core/state.ts";
+import { requestedHashes } from "./fetch.ts";
+import { isGateOpen } from "./gate.ts";
+import { checkStreams, isStreamDeadline } from "./streams-invariants.ts";
+import { checkSync } from "./sync-invariants.ts";
 
 /**
  * What holds of every state between two inputs, whatever came before. The check remembers nothing; each rule is
@@ -12,7 +18,7 @@ import type { Attempt, LivePeer, State } from "../core/state.ts";
  * @returns one sentence for each invariant that is broken
  */
 export function brokenInvariants(state: State): readonly string[] {
-  const broken: string[] = [...brokenPoolInvariants(state)];
+  const broken = POOL_NAMES.flatMap((pool) => brokenPoolInvariants(state.pools[pool]));
   const must: Must = (holds, invariant) => {
     if (!holds) broken.push(invariant);
   };
@@ -20,6 +26,8 @@ export function brokenInvariants(state: State): readonly string[] {
   for (const attempt of state.attempts.values()) checkAttempt(state, attempt, must);
   for (const { live } of state.peers.values()) if (live !== null) checkLive(state, live, must);
   checkFetches(state, must);
+  checkSync(state, must);
+  checkStreams(state, must);
   checkDeadlines(state, must);
   checkBounds(state, must);
   return broken;
@@ -85,7 +93,7 @@ function checkAttempt(state: State, attempt: Attempt, must: Must): void {
 
 function checkLive(state: State, live: LivePeer, must: Must): void {
   const name = `live ${live.attemptId}`;
-  const { probe, rpc, transaction, fetching, blocked } = live;
+  const { probe, rpc, fetching, blocked } = live;
   if (probe !== null) {
     must(state.attempts.get(probe.attemptId)?.phase.tag === "probing", `${name} is probed for an attempt`);
     must(live.control.awaitingPong?.n === probe.n, `${name} was sent the ping of its probe`);
@@ -99,40 +107,62 @@ function checkLive(state: State, live: LivePeer, must: Must): void {
     const isBlocked = rpc.ours.length === RPC_OPEN_MAX && rpc.ours.every(({ abandoned }) => abandoned);
     must(isBlocked === (rpc.blockedSinceMs !== null), `${name} knows whether its slots are blocked`);
   }
-  const request = rpc?.ours.find(({ id }) => id === fetching);
-  must(fetching === null || request?.abandoned === false, `${name} fetches with an open request`);
-  if (transaction === null) return;
-  const { ours, theirs } = transaction;
+  for (const pool of FETCHED_POOLS) {
+    if (fetching[pool] === null) continue;
+    const request = rpc?.ours.find(({ id }) => id === fetching[pool]);
+    must(request?.purpose === "fetch" && !request.abandoned, `${name} fetches with an open request`);
+  }
+  for (const pool of POOL_NAMES) {
+    const channel = live.pools[pool];
+    if (channel !== null) checkPermits(state, live, pool, channel, must);
+  }
+}
+
+function checkPermits(
+  state: State,
+  { attemptId, blocked }: LivePeer,
+  pool: PoolName,
+  channel: PermitChannel,
+  must: Must,
+): void {
+  const name = `${pool} of ${attemptId}`;
+  const { ours, theirs } = channel;
+  const peerId = state.attempts.get(attemptId)?.peerId;
+  if (peerId == null) return;
   must(ours.tag !== "processing" || ours.unsettled.length > 0, `${name} processes something (law 2)`);
   must(ours.tag !== "idle" || state.stopping, `${name} holds a permit or is processed (law 2)`);
-  for (const hash of unsettledOf(transaction)) {
-    const announcers = state.fetches.get(hash)?.announcers;
-    const peerId = state.attempts.get(live.attemptId)?.peerId ?? null;
+  for (const hash of unsettledOf(channel)) {
     must(
-      peerId !== null && (announcers?.has(peerId) ?? false),
+      state.fetches.get(hash)?.announcers.has(peerId) ?? false,
       `${name}: unsettled ${hash} is being fetched`,
     );
   }
-  const peerId = state.attempts.get(live.attemptId)?.peerId;
-  const waits = peerId != null && state.waiting.has(peerId);
+  const waits = state.waiting[pool].has(peerId);
+  const isHeld = blocked.includes(pool) || !isGateOpen(state, peerId);
   must(theirs.tag === "open" || !waits, `${name} waits with a permit`);
-  must(theirs.tag !== "open" || waits || blocked.includes("transaction"), `${name} waits with its permit`);
+  must(theirs.tag !== "open" || waits || isHeld, `${name} waits with its permit`);
 }
 
 function checkFetches(state: State, must: Must): void {
   const liveOf = (peerId: PeerId): LivePeer | undefined => state.peers.get(peerId)?.live ?? undefined;
-  for (const peerId of state.waiting.keys()) must(liveOf(peerId) !== undefined, `waiting ${peerId} is live`);
-  for (const [hash, { announcers, stage }] of state.fetches.entries()) {
+  for (const pool of POOL_NAMES) {
+    for (const peerId of state.waiting[pool].keys()) {
+      must(liveOf(peerId) !== undefined, `waiting ${peerId} is live`);
+    }
+  }
+  for (const [hash, { pool, announcers, stage }] of state.fetches.entries()) {
     const name = `fetch ${hash} (${stage.tag})`;
     must(announcers.size > 0, `${name} has an announcer`);
     for (const peerId of announcers.keys()) {
-      const isUnsettled = unsettledOf(liveOf(peerId)?.transaction ?? null).includes(hash);
+      const isUnsettled = unsettledOf(liveOf(peerId)?.pools[pool] ?? null).includes(hash);
       must(isUnsettled, `${name} is unsettled for its announcer`);
     }
     if (stage.tag === "requested") {
-      const live = liveOf(stage.peerId);
-      const request = live?.rpc?.ours.find(({ id }) => id === live.fetching);
-      must(request?.hashes.includes(hash) ?? false, `${name} is asked for in an open request`);
+      must(stage.from.length > 0, `${name} is asked of somebody`);
+      for (const peerId of stage.from) {
+        const hashes = pool === "snark-job-commitment" ? [] : requestedHashes(state, peerId, pool);
+        must(hashes.includes(hash), `${name} is asked for in an open request`);
+      }
     }
     if (stage.tag === "verifying") {
       must(state.batches.get(stage.batchId)?.hashes.includes(hash) ?? false, `${name} is in its batch`);
@@ -141,7 +171,7 @@ function checkFetches(state: State, must: Must): void {
 }
 
 /** P22: the log and the indexes of a pool never drift apart. Costs the size of the pool, once for each pool. */
-function brokenPoolInvariants({ transactions: pool }: State): readonly string[] {
+function brokenPoolInvariants(pool: PoolLog<PoolInfo>): readonly string[] {
   const known = sound.get(pool);
   if (known !== undefined) return known;
   const broken: string[] = [];
@@ -155,7 +185,7 @@ function brokenPoolInvariants({ transactions: pool }: State): readonly string[] 
     "P22: every index of the pool has every entry once",
   );
   for (const [hash, entry] of entries.entries()) {
-    must(entry.hash === hash && entry.info.hash === hash, "P22: an entry is under its own hash");
+    must(entry.hash === hash && hashOf(entry.info) === hash, "P22: an entry is under its own hash");
     must(byIndex.get(entry.index) === hash, "P22: an entry is in the log under its index");
     must(byPriority.get(priorityKey(entry.priority)) === hash, "P22: an entry is under its priority");
     must(bySlot.get(entry.slot) === hash, "P22: an entry is in its slot");
@@ -166,7 +196,7 @@ function brokenPoolInvariants({ transactions: pool }: State): readonly string[] 
 }
 
 /** Most steps leave the pool as it was. */
-const sound = new WeakMap<State["transactions"], readonly string[]>();
+const sound = new WeakMap<PoolLog<PoolInfo>, readonly string[]>();
 
 function checkDeadlines(state: State, must: Must): void {
   const { byTime, byName } = state.deadlines;
@@ -182,9 +212,11 @@ function checkDeadlines(state: State, must: Must): void {
   }
   for (const { live } of state.peers.values()) {
     if (live === null) continue;
-    const { attemptId, transaction, rpc, blocked } = live;
+    const { attemptId, pools, rpc, blocked } = live;
     due(`ping ${attemptId}`, "a live peer");
-    if (transaction?.ours.tag === "processing") due(`settle ${attemptId}`, "what is processed");
+    for (const pool of POOL_NAMES) {
+      if (pools[pool]?.ours.tag === "processing") due(`settle ${pool} ${attemptId}`, "what is processed");
+    }
     for (const { id, abandoned } of rpc?.ours ?? [])
       if (!abandoned) due(`rpc ${id} ${attemptId}`, "a request");
     if (rpc?.blockedSinceMs != null) due(`rpcBlocked ${attemptId}`, "a blocked channel");
@@ -218,11 +250,30 @@ function isAbout(state: State, name: string): boolean {
     case "ping":
       return phase === "ready";
     case "scan":
-      return live?.transaction?.theirs.tag === "open";
-    case "band":
-      return live?.transaction?.ours.tag === "permitGiven" && live.transaction.high !== null;
+      return permitsNamed(live, rest[0])?.theirs.tag === "open";
+    case "refloor":
+      return permitsNamed(live, rest[0])?.ours.tag === "permitGiven";
     case "settle":
-      return phase === "ready" && live?.transaction?.ours.tag === "processing";
+      return phase === "ready" && permitsNamed(live, rest[0])?.ours.tag === "processing";
+    case "reconcile":
+      return phase === "ready" && permitsNamed(live, rest[0]) !== null;
+    case "tip":
+      return live?.bestTip?.ours.tag === "processing";
+    case "sync":
+      return state.sync.pursuit !== null;
+    case "syncRetry":
+      return state.sync.givenUp.has(rest.join(" ") as Hash);
+    case "slot":
+      return state.work.isProducing && !state.stopping;
+    case "work":
+    case "prove":
+      return state.config.workFee !== null && !state.stopping;
+    case "commitments":
+      return state.pools["snark-job-commitment"].entries.size > 0;
+    case "resume":
+      return state.resumes.has(rest.join(" ") as PeerId);
+    case "hedge":
+      return FETCHED_POOLS.some((pool) => pool === rest[0] && live?.fetching[pool] != null);
     case "rpc":
       return (
         phase === "ready" &&
@@ -230,6 +281,8 @@ function isAbout(state: State, name: string): boolean {
       );
     case "rpcBlocked":
       return phase === "ready" && live?.rpc?.blockedSinceMs != null;
+    case "stream":
+      return isStreamDeadline(state, rest[0], live);
     case "stalled":
       return phase === "ready" && (live?.blocked.some((channel) => channel === rest[0]) ?? false);
     case "replay":
@@ -240,6 +293,11 @@ function isAbout(state: State, name: string): boolean {
       return false;
   }
 }
+
+const permitsNamed = (live: LivePeer | null, name: string | undefined): PermitChannel | null => {
+  const pool = POOL_NAMES.find((known) => known === name);
+  return pool === undefined ? null : (live?.pools[pool] ?? null);
+};
 
 function checkBounds(state: State, must: Must): void {
   const { admission, config, attempts, batches, fetches, offenders } = state;
@@ -253,7 +311,7 @@ function checkBounds(state: State, must: Must): void {
     must(batchId < (state.nextBatchId as BatchId) && hashes.length > 0, "a batch has items");
   }
   const peers = [...state.peers.values()].filter(({ live }) => live !== null).length;
-  must(fetches.size <= 64 * peers, "at most 64 candidates per peer");
+  must(fetches.size <= 3 * INFOS_MAX * peers, "at most one message of candidates per peer and pool");
   const known: readonly Hash[] = [...fetches.keys()];
   must(
     known.every((hash, index) => index === 0 || hash > (known[index - 1] ?? "")),

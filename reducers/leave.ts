@@ -1,10 +1,13 @@
-import { unsettledOf } from "../core/channels/transaction.ts";
+import { unsettledOf } from "../core/channels/permits.ts";
 import { GOODBYE_DRAIN_MS } from "../core/limits.ts";
+import { POOL_NAMES } from "../core/pools.ts";
 import type { Reason } from "../core/reasons.ts";
 import type { Attempt } from "../core/state.ts";
 import { forgetAttemptWakes, releaseSlot } from "./attempts.ts";
 import { withdraw } from "./fetch.ts";
 import { bannedUntil } from "./penalties.ts";
+import { setWaiting } from "./pools.ts";
+import { keepResume } from "./resume.ts";
 import type { Context, StateDraft } from "./rules.ts";
 import { forgetWake, livePeer, updateAttempt, updatePeer, wakeAt } from "./state.ts";
 import { backOff, redialAfterEnd } from "./targets.ts";
@@ -57,17 +60,31 @@ export function endLive(
   const live = peerId === null ? undefined : livePeer(draft, peerId);
   if (peerId === null || live?.attemptId !== attemptId) return;
   forgetWake(draft, `ping ${attemptId}`);
-  forgetWake(draft, `settle ${attemptId}`);
-  forgetWake(draft, `band ${attemptId}`);
-  forgetWake(draft, `scan ${attemptId}`);
+  forgetWake(draft, `tip ${attemptId}`);
+  for (const pool of POOL_NAMES) {
+    for (const wake of ["settle", "refloor", "scan", "reconcile", "hedge"])
+      forgetWake(draft, `${wake} ${pool} ${attemptId}`);
+    setWaiting(draft, pool, peerId, false);
+  }
   forgetWake(draft, `rpcBlocked ${attemptId}`);
   for (const channel of live.blocked) forgetWake(draft, `stalled ${channel} ${attemptId}`);
-  for (const { id } of live.rpc?.ours ?? []) forgetWake(draft, `rpc ${id} ${attemptId}`);
-  draft.waiting = draft.waiting.delete(peerId);
+  for (const { id } of live.rpc?.ours ?? []) {
+    forgetWake(draft, `rpc ${id} ${attemptId}`);
+  }
+  keepResume(draft, peerId, live);
   updatePeer(draft, peerId, (peer) => {
     peer.live = null;
   });
-  for (const hash of unsettledOf(live.transaction)) withdraw(draft, peerId, hash, context);
+  for (const pool of POOL_NAMES) {
+    for (const hash of unsettledOf(live.pools[pool])) withdraw(draft, peerId, hash, context);
+  }
+  for (const { purpose, body: request, abandoned } of live.rpc?.ours ?? []) {
+    if (purpose === "sync" && !abandoned)
+      context.propose({ type: "sync/answered", peerId, request, response: null });
+  }
+  context.propose({ type: "sync/peerLeft", peerId });
+  const serving = live.streaming?.theirs?.id ?? null;
+  context.propose({ type: "stream/peerLeft", peerId, attemptId, serving });
   if (live.probe !== null) {
     context.propose({ type: "admission/endProbe", attemptId: live.probe.attemptId, answered: false });
   }

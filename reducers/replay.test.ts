@@ -9,7 +9,7 @@ import {
 } from "../core/recording.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { createReplay } from "./replay.ts";
-import { chaos } from "./testing-chaos.ts";
+import { chaos } from "./testing/chaos.ts";
 
 /** The recording of a random life, as text. */
 function record(seed: number, inputs: number): { readonly lines: readonly string[]; readonly hash: string } {

@@ -1,10 +1,13 @@
 import { produce } from "immer";
 import type { Action } from "../core/actions.ts";
 import { assert } from "../core/assert.ts";
+import type { BestTipChannel } from "../core/channels/best-tip.ts";
+import type { PermitChannel } from "../core/channels/permits.ts";
 import type { RpcChannel } from "../core/channels/rpc.ts";
-import type { TransactionChannel } from "../core/channels/transaction.ts";
+import type { StreamingChannel } from "../core/channels/streaming-rpc.ts";
 import { clearDeadline, setDeadline } from "../core/deadlines.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
+import type { PoolName } from "../core/pools.ts";
 import type { Attempt, LivePeer, Peer, State } from "../core/state.ts";
 import type { StateDraft } from "./rules.ts";
 
@@ -49,13 +52,28 @@ export function updateLive(
   });
 }
 
-export function updateTransaction(
+export const permitsOf = (state: State, peerId: PeerId, pool: PoolName): PermitChannel | undefined =>
+  livePeer(state, peerId)?.pools[pool] ?? undefined;
+
+export function updatePermits(
   draft: StateDraft,
   peerId: PeerId,
-  change: (channel: Mutable<TransactionChannel>) => void,
+  pool: PoolName,
+  change: (channel: Mutable<PermitChannel>) => void,
 ): void {
-  updateLive(draft, peerId, ({ transaction }) => {
-    if (transaction !== null) change(transaction);
+  updateLive(draft, peerId, ({ pools }) => {
+    const channel = pools[pool];
+    if (channel !== null) change(channel);
+  });
+}
+
+export function updateBestTip(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<BestTipChannel>) => void,
+): void {
+  updateLive(draft, peerId, ({ bestTip }) => {
+    if (bestTip !== null) change(bestTip);
   });
 }
 
@@ -66,6 +84,16 @@ export function updateRpc(
 ): void {
   updateLive(draft, peerId, ({ rpc }) => {
     if (rpc !== null) change(rpc);
+  });
+}
+
+export function updateStreaming(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<StreamingChannel>) => void,
+): void {
+  updateLive(draft, peerId, ({ streaming }) => {
+    if (streaming !== null) change(streaming);
   });
 }
 

@@ -1,18 +1,10 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { countPeers, nonceAfterPool, peerStateOf, poolDigest } from "./status.ts";
-import {
-  closeTransport,
-  dialTo,
-  freshRequestId,
-  itemOf,
-  knock,
-  offerFrom,
-  party,
-  readyPeer,
-  submit,
-  testNode,
-} from "./testing.ts";
+import { itemOf, submit } from "./testing/items.ts";
+import { freshRequestId, party, testNode } from "./testing/node.ts";
+import { closeTransport, readyPeer } from "./testing/peers.ts";
+import { dialTo, knock, offerFrom } from "./testing/signals.ts";
 
 test("status: counts tell ready peers from half-open ones, and forget those that end", () => {
   const node = testNode();
@@ -48,7 +40,7 @@ test("status: the digest of a pool is SHA-256 over its sorted hashes, whatever t
   for (const order of [items, [...items].reverse()]) {
     const node = testNode();
     submit(node, order);
-    expect(poolDigest(node.state.transactions)).toBe(expected);
+    expect(poolDigest(node.state.pools.transaction)).toBe(expected);
   }
 });
 
@@ -56,9 +48,9 @@ test("status: the next nonce of a sender is above all its transactions in the po
   const node = testNode();
   const of = (nonce: number, sender: string) => itemOf(`${sender} ${nonce}`, 5n, nonce, sender);
   const [s, t] = [of(0, "s").info.sender, of(0, "t").info.sender];
-  expect(nonceAfterPool(node.state.transactions, s)).toBe(0);
+  expect(nonceAfterPool(node.state.pools.transaction, s)).toBe(0);
   submit(node, [of(9, "s"), of(100, "s"), of(10, "s"), of(3, "t"), of(4_294_967_295, "u")]);
-  expect(nonceAfterPool(node.state.transactions, s)).toBe(101);
-  expect(nonceAfterPool(node.state.transactions, t)).toBe(4);
-  expect(nonceAfterPool(node.state.transactions, "00".repeat(32))).toBe(0);
+  expect(nonceAfterPool(node.state.pools.transaction, s)).toBe(101);
+  expect(nonceAfterPool(node.state.pools.transaction, t)).toBe(4);
+  expect(nonceAfterPool(node.state.pools.transaction, "00".repeat(32))).toBe(0);
 });

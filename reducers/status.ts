@@ -2,6 +2,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { fromHex, type Hex, toHex } from "../core/bytes.ts";
 import type { TransactionInfo } from "../core/chain.ts";
 import type { PoolLog } from "../core/pool-log.ts";
+import type { PoolInfo } from "../core/pools.ts";
 import type { Peer, State } from "../core/state.ts";
 import { isUnfinished } from "./attempts.ts";
 
@@ -23,10 +24,10 @@ export function countPeers(state: State): PeerCounts {
   return { connected, connecting, max: state.config.peersMax };
 }
 
-const digests = new WeakMap<PoolLog<TransactionInfo>["entries"], Hex>();
+const digests = new WeakMap<PoolLog<PoolInfo>["entries"], Hex>();
 
 /** SHA-256 of the hashes of a pool, sorted and concatenated as bytes: equal pools have equal digests. */
-export function poolDigest({ entries }: PoolLog<TransactionInfo>): Hex {
+export function poolDigest({ entries }: PoolLog<PoolInfo>): Hex {
   const known = digests.get(entries);
   if (known !== undefined) return known;
   const hash = sha256.create();

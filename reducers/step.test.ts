@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { Input } from "../core/actions.ts";
 import { fromJson, type Json, toJson } from "../core/plain.ts";
+import { POOL_NAMES } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { ACTION_TYPES, nextDeadline, step } from "./step.ts";
-import { announce, itemOf, type Result, readyPeer, submit, testNode } from "./testing.ts";
-import { chaos } from "./testing-chaos.ts";
+import { chaos } from "./testing/chaos.ts";
+import { announce, itemOf, submit } from "./testing/items.ts";
+import { testNode } from "./testing/node.ts";
+import { readyPeer } from "./testing/peers.ts";
+import type { Result } from "./testing/results.ts";
 
 const roundTrip = <T>(value: T): T => fromJson(JSON.parse(JSON.stringify(toJson(value))) as Json) as T;
 
@@ -28,10 +32,11 @@ function live(seed: number, inputs: number, seen: Set<string>): void {
     node.pass(20_000);
   }
   world.settle();
-  node.pass(400_000);
-  const { attempts, peers, waiting, fetches, batches, deadlines } = node.state;
-  const left = [attempts, peers, waiting, fetches, batches, deadlines.byName, deadlines.byTime];
-  expect([seed, left.map(({ size }) => size)]).toEqual([seed, [0, 0, 0, 0, 0, 0, 0]]);
+  node.pass(700_000);
+  const { attempts, peers, waiting, fetches, batches, resumes, download, deadlines } = node.state;
+  const left = [attempts, peers, fetches, batches, resumes, ...POOL_NAMES.map((pool) => waiting[pool])];
+  expect([seed, left.map(({ size }) => size)]).toEqual([seed, left.map(() => 0)]);
+  expect([seed, download, [...deadlines.byName.keys()]]).toEqual([seed, null, []]);
   for (const counts of [world.replies, world.answers]) {
     expect([seed, [...new Set(counts.values())]]).toEqual([seed, [1]]);
   }
@@ -40,18 +45,29 @@ function live(seed: number, inputs: number, seen: Set<string>): void {
 describe("any inputs in any order at any time", () => {
   test("no throw, every invariant, every request answered once, nothing left at the end", () => {
     const seen = new Set<string>();
-    for (let seed = 1; seed <= 6; seed++) live(seed, 900, seen);
+    const rare = [
+      "rpc/expireBlocked",
+      "control/stalled",
+      "reconcile/expire",
+      "stream/resume",
+      "stream/forget",
+      // Of chains deeper than the forty blocks here: sync.test.ts reaches them.
+      "sync/snapshotFetched",
+      "sync/snapshotFailed",
+      "event/snapshotApplied",
+    ];
+    const unseen = () => ACTION_TYPES.filter((type) => !seen.has(type) && !rare.includes(type));
+    for (let seed = 1; seed <= 6 || (unseen().length > 0 && seed <= 30); seed++) live(seed, 900, seen);
     // P10: a rule that nothing ever reaches is not tested.
-    const rare = ["transaction/refloor", "rpc/expireBlocked", "control/stalled"];
-    expect(ACTION_TYPES.filter((type) => !seen.has(type) && !rare.includes(type))).toEqual([]);
-  });
+    expect(unseen()).toEqual([]);
+  }, 120_000);
 
   test("step is pure: the same input twice gives the same result, and the state it was given stays", () => {
     let before: State | undefined;
     let beforeHash = "";
     let [checked, count] = [0, 0];
     const world = chaos(77, {}, (input: Input, result: Result) => {
-      if (before !== undefined && count % 8 === 0) {
+      if (before !== undefined && count % 16 === 0) {
         const again = step(before, input, result.state.timeMs);
         expect(stateHash(again.state)).toBe(stateHash(result.state));
         expect(toJson(again.effects)).toEqual(toJson(result.effects));
@@ -59,11 +75,11 @@ describe("any inputs in any order at any time", () => {
         checked += 1;
       }
       count += 1;
-      before = count % 8 === 0 ? result.state : undefined;
+      before = count % 16 === 0 ? result.state : undefined;
       if (before !== undefined) beforeHash = stateHash(before);
     });
     for (let inputs = 0; inputs < 800; inputs++) world.next();
-    expect(checked).toBeGreaterThanOrEqual(99);
+    expect(checked).toBeGreaterThanOrEqual(49);
   });
 
   test("a state that went through JSON goes on exactly like the original", () => {
@@ -94,7 +110,7 @@ describe("deadlines of a node", () => {
         .feed({ type: "tick" })
         .actions.map(({ type }) => type)
         .slice(0, 3),
-    ).toEqual(["tick", "rpc/expire", "fetch/fail"]);
+    ).toEqual(["tick", "fetch/hedge", "rpc/expire"]);
   });
 
   test("nothing is due for a node without attempts, and a tick changes nothing", () => {

@@ -5,15 +5,24 @@ import { createStep, type StepResult } from "../core/kernel.ts";
 import type { State } from "../core/state.ts";
 import { admission } from "./admission.ts";
 import { attempts } from "./attempts.ts";
+import { bestTip } from "./channels/best-tip.ts";
 import { control } from "./channels/control.ts";
+import { permits } from "./channels/permits.ts";
 import { rpc } from "./channels/rpc.ts";
-import { transaction } from "./channels/transaction.ts";
+import { streamingRpc } from "./channels/streaming-rpc.ts";
 import { commands } from "./commands.ts";
 import { connection } from "./connection.ts";
 import { dialing } from "./dialing.ts";
 import { fetch } from "./fetch.ts";
+import { pools } from "./pools.ts";
+import { reconcile } from "./reconcile.ts";
+import { resume } from "./resume.ts";
 import type { Rules } from "./rules.ts";
+import { serving } from "./serve.ts";
 import { signals } from "./signals.ts";
+import { streamsFetch } from "./streams-fetch.ts";
+import { sync } from "./sync.ts";
+import { work } from "./work.ts";
 
 const tick: Rules<Tick> = {
   tick: {
@@ -38,9 +47,18 @@ const rules: Rules<Action> = {
   ...attempts,
   ...connection,
   ...control,
-  ...transaction,
+  ...bestTip,
+  ...sync,
+  ...permits,
+  ...pools,
+  ...resume,
   ...fetch,
   ...rpc,
+  ...serving,
+  ...reconcile,
+  ...work,
+  ...streamingRpc,
+  ...streamsFetch,
   ...commands,
 };
 

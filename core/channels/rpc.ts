@@ -1,4 +1,4 @@
-import { blockBodySchema, commitmentSchema, headerSchema, snarkInfoSchema } from "../block.ts";
+import { bodySchema, commitmentSchema, headerSchema, snarkInfoSchema } from "../block.ts";
 import {
   bytesUpTo,
   hex,
@@ -14,8 +14,9 @@ import {
   vec,
 } from "../codec/schema.ts";
 import type { Hash } from "../ids.ts";
-import { ADDRESS_BYTES_MAX, ITEM_BYTES_MAX, RPC_HASHES_MAX } from "../limits.ts";
-import { cursorSchema, transactionInfoSchema } from "./transaction.ts";
+import { ADDRESS_BYTES_MAX, ANCESTRY_MAX, ITEM_BYTES_MAX, RPC_HASHES_MAX } from "../limits.ts";
+import type { Budget } from "./control.ts";
+import { cursorSchema, transactionInfoSchema } from "./permits.ts";
 
 const POOLS = 3;
 const pool = refined(u8, (value) => (value < POOLS ? null : `pool ${value} is unknown`));
@@ -34,7 +35,7 @@ const rangesSchema = refined(vec(rangeSchema, 256), (ranges) =>
     : "ranges are not sorted and disjoint",
 );
 
-/** 7.7, complete: what this version does not serve yet is answered by NotFound. */
+/** 7.7. This version has no peers to tell of: that request is answered NotFound. */
 const rpcRequestSchema = union({
   bestTip: {},
   block: { hash: hex<Hash>(32) },
@@ -42,7 +43,7 @@ const rpcRequestSchema = union({
   snarks: { hashes },
   ancestry: {
     hash: hex<Hash>(32),
-    count: refined(u16, (count) => (count <= 128 ? null : `count ${count} exceeds 128`)),
+    count: refined(u16, (count) => (count <= ANCESTRY_MAX ? null : `count ${count} exceeds ${ANCESTRY_MAX}`)),
   },
   peers: {},
   reconcile: { pool, salt: u64, ranges: rangesSchema },
@@ -56,9 +57,9 @@ const rpcResponseSchema = union({
   notFound: {},
   busy: {},
   bestTip: { header: headerSchema },
-  block: { header: headerSchema, body: blockBodySchema },
+  block: { header: headerSchema, body: bodySchema },
   items: { found: vec(foundSchema, RPC_HASHES_MAX, 1) },
-  ancestry: { headers: vec(headerSchema, 128) },
+  ancestry: { headers: vec(headerSchema, ANCESTRY_MAX) },
   peers: { addresses: vec(string(ADDRESS_BYTES_MAX), 64) },
   reconcile: { cursor: cursorSchema, ranges: rangesSchema },
   infos: {
@@ -80,6 +81,11 @@ export const rpcSchema = union({
 
 export type RpcMessage = Infer<typeof rpcSchema>;
 
+export type Range = Infer<typeof rangeSchema>;
+
+/** Who asked, and is told what came of it. */
+export type RpcPurpose = "fetch" | "sync" | "reconcile";
+
 /** Both directions of the channel with one peer. Ids start at 0 and grow by 1 in each. */
 export interface RpcChannel {
   readonly nextId: number;
@@ -90,20 +96,22 @@ export interface RpcChannel {
   readonly theirs: readonly TheirRequest[];
   /** Since when all our slots are blocked by requests that timed out; null while one is usable. */
   readonly blockedSinceMs: number | null;
+  /** What the peer may still ask for, by the kind of request; full where nothing is said. */
+  readonly budgets: { readonly [Kind in RpcRequest["tag"]]?: Budget };
 }
 
 export interface OurRequest {
   readonly id: number;
   readonly sentMs: number;
-  readonly hashes: readonly Hash[];
+  readonly purpose: RpcPurpose;
+  readonly body: RpcRequest;
   /** A request that timed out keeps its slot until its response arrives, which is then ignored. */
   readonly abandoned: boolean;
 }
 
 export interface TheirRequest {
   readonly id: number;
-  /** The transactions that are asked for; null for a request that this version does not serve. */
-  readonly hashes: readonly Hash[] | null;
+  readonly body: RpcRequest;
   /** The answer is not begun: the transport took nothing more when the request came. */
   readonly waits: boolean;
 }
@@ -114,4 +122,5 @@ export const freshRpc = (): RpcChannel => ({
   theirNextId: 0,
   theirs: [],
   blockedSinceMs: null,
+  budgets: {},
 });

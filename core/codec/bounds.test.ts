@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { AssertionError } from "../assert.ts";
 import { commitmentSchema, headerSchema } from "../block.ts";
+import { bestTipSchema } from "../channels/best-tip.ts";
 import { controlSchema } from "../channels/control.ts";
+import { snarkJobCommitmentSchema, snarkSchema, transactionSchema } from "../channels/permits.ts";
 import { rpcSchema } from "../channels/rpc.ts";
-import { transactionSchema } from "../channels/transaction.ts";
+import { streamingSchema } from "../channels/streaming-rpc.ts";
 import { decode, encode } from "./codec.ts";
 import type { Schema } from "./schema.ts";
 import { layoutOf } from "./testing.ts";
@@ -34,11 +36,11 @@ const HEADER = {
   timestamp: 1n,
   bodyRoot: HASH,
   ledgerRoot: HASH,
-  signature: new Uint8Array(64),
+  signature: "5a".repeat(64),
 };
 const INFO = { hash: HASH, fee: 1n, sender: HASH, nonce: 1 };
 const SNARK = { jobId: HASH, hash: HASH, fee: 1n, prover: HASH };
-const COMMITMENT = { jobId: HASH, fee: 1n, snarker: HASH, issuedAt: 1n, signature: new Uint8Array(64) };
+const COMMITMENT = { jobId: HASH, fee: 1n, snarker: HASH, issuedAt: 1n, signature: "5a".repeat(64) };
 
 const request = (body: object): object => ({ tag: "request", id: 0, body });
 const response = (body: object): object => ({ tag: "response", id: 0, body });
@@ -50,12 +52,20 @@ const hello = (userAgent: string): object => ({
   channels: 1,
 });
 const getNext = (limit: number): object => ({ tag: "getNext", limit, window: WINDOW, resume: null });
-const infos = (count: number): object => ({
+const infos = (count: number, info: object = INFO): object => ({
   tag: "infos",
   cursor: CURSOR,
   seq: 1,
   rest: null,
-  items: times(count, INFO),
+  items: times(count, info),
+});
+const next = (count: number): object => ({ tag: "next", id: 0, from: 0, count });
+const chunk = (size: number, siblings: number): object => ({
+  tag: "chunk",
+  id: 0,
+  index: 0,
+  data: new Uint8Array(size),
+  proof: times(siblings, new Uint8Array(32)),
 });
 const range = (from: bigint, to: bigint): object => ({ from, to, body: { tag: "ids", ids: [] } });
 const reconcile = (ranges: readonly object[], pool = 0): object =>
@@ -106,9 +116,33 @@ const BOUNDS: readonly (readonly [string, Schema<unknown>, object, object, strin
     { tag: "goodbye", reason: 21, banMs: 0 },
     "reason: reason 21 is unknown",
   ],
-  ["the least limit", transactionSchema, getNext(1), getNext(0), "limit: limit 0 is not in 1..32"],
-  ["the greatest limit", transactionSchema, getNext(32), getNext(33), "limit: limit 33 is not in 1..32"],
-  ["announcements", transactionSchema, infos(32), infos(33), "items: length 33 exceeds 32"],
+  ...(
+    [
+      ["transaction", transactionSchema as Schema<unknown>, INFO],
+      ["snark", snarkSchema as Schema<unknown>, SNARK],
+      ["commitment", snarkJobCommitmentSchema as Schema<unknown>, COMMITMENT],
+    ] as const
+  ).flatMap(([pool, schema, info]): typeof BOUNDS => [
+    [`the least limit, ${pool}`, schema, getNext(1), getNext(0), "limit: limit 0 is not in 1..32"],
+    [`the greatest limit, ${pool}`, schema, getNext(32), getNext(33), "limit: limit 33 is not in 1..32"],
+    [`announcements, ${pool}`, schema, infos(32, info), infos(33, info), "items: length 33 exceeds 32"],
+  ]),
+  ["a permit for no chunk", streamingSchema, next(1), next(0), "count: "],
+  [
+    "bytes of a chunk",
+    streamingSchema,
+    chunk(60_000, 0),
+    chunk(60_001, 0),
+    "data: length 60001 exceeds 60000",
+  ],
+  ["siblings of a chunk", streamingSchema, chunk(0, 24), chunk(0, 25), "proof: length 25 exceeds 24"],
+  [
+    "sub-windows of a tip",
+    bestTipSchema,
+    { tag: "bestTip", header: HEADER },
+    { tag: "bestTip", header: densities(12) },
+    "header.consensus.subWindowDensities: length 12",
+  ],
   ...["transactions", "snarks"].flatMap((tag): typeof BOUNDS => {
     const of = (count: number): object => request({ tag, hashes: times(count, HASH) });
     return [
@@ -262,6 +296,10 @@ describe("bounds of messages", () => {
   const TAGS: readonly (readonly [string, Schema<unknown>, readonly number[], string])[] = [
     ["control", controlSchema, [4], "tag 4 is unknown"],
     ["transaction", transactionSchema, [3], "tag 3 is unknown"],
+    ["snark", snarkSchema, [3], "tag 3 is unknown"],
+    ["commitment", snarkJobCommitmentSchema, [3], "tag 3 is unknown"],
+    ["best-tip", bestTipSchema, [2], "tag 2 is unknown"],
+    ["streaming-rpc", streamingSchema, [5], "tag 5 is unknown"],
     ["rpc", rpcSchema, [2], "tag 2 is unknown"],
     ["RpcRequest", rpcSchema, [0, 0, 0, 0, 0, 8], "body: tag 8 is unknown"],
     ["RpcResponse", rpcSchema, [1, 0, 0, 0, 0, 9], "body: tag 9 is unknown"],

@@ -23,7 +23,10 @@ export function decode<T>(schema: Schema<T>, bytes: Uint8Array, bytesMax: number
 
 /** @throws AssertionError for a value outside the bounds of its schema: a bug of the caller */
 export function encode<T>(schema: Schema<T>, value: T): Uint8Array {
-  const to = new Writer();
-  schema.write(to, value);
-  return to.finish();
+  writer.clear();
+  schema.write(writer, value);
+  return writer.finish();
 }
+
+/** Grows to the longest message and stays: encoding allocates nothing but its result. */
+const writer = new Writer();

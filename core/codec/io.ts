@@ -83,6 +83,11 @@ export class Writer {
     return start;
   }
 
+  /** Begins anew, and forgets what an encoding that failed has left. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   u8(value: number): void {
     assertUint(value, 0xff);
     const start = this.#extend(1);

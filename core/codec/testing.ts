@@ -1,11 +1,8 @@
 import type { Schema as BorshSchema } from "borsh";
 import fc, { type Arbitrary } from "fast-check";
-import { blockBodySchema, commitmentSchema, headerSchema, snarkInfoSchema } from "../block.ts";
+import { bodySchema, commitmentSchema, headerSchema, snarkInfoSchema } from "../block.ts";
 import { concatBytes, fromHex, type Hex, toHex } from "../bytes.ts";
-import { controlSchema } from "../channels/control.ts";
-import { rpcSchema } from "../channels/rpc.ts";
-import { CHANNELS } from "../channels/table.ts";
-import { transactionSchema } from "../channels/transaction.ts";
+import { CHANNEL_NAMES, CHANNELS, type ChannelName } from "../channels/table.ts";
 import { ENVELOPE_BYTES_MAX, INFOS_MAX, MESSAGE_BYTES_MAX } from "../limits.ts";
 import { prioritySchema } from "../priority.ts";
 import { REASONS, REJECTIONS } from "../reasons.ts";
@@ -265,19 +262,23 @@ const sortedRanges = fc
       .map((bodies) => bodies.map((body, at) => ({ from: ends[2 * at], to: ends[2 * at + 1], body }))),
   );
 
-/** Every message and struct of this step that has bytes of its own. */
+const permit: Refinements = { "getNext.limit": fc.integer({ min: 1, max: INFOS_MAX }) };
+
+/** What the shapes of the channels do not say. */
+const REFINED: { readonly [Name in ChannelName]?: Refinements } = {
+  control: { "goodbye.reason": fc.nat({ max: REASONS.length - 1 }) },
+  transaction: permit,
+  snark: permit,
+  "snark-job-commitment": permit,
+  rpc: { pool: fc.nat({ max: 2 }), "ancestry.count": fc.nat({ max: 128 }), ranges: sortedRanges },
+  "streaming-rpc": { "next.count": fc.integer({ min: 1, max: 255 }) },
+};
+
+/** Every message and struct that has bytes of its own. */
 export const MESSAGES: readonly Message[] = [
-  message("control", controlSchema, CHANNELS.control.bytesMax, {
-    "goodbye.reason": fc.nat({ max: REASONS.length - 1 }),
-  }),
-  message("transaction", transactionSchema, CHANNELS.transaction.bytesMax, {
-    "getNext.limit": fc.integer({ min: 1, max: INFOS_MAX }),
-  }),
-  message("rpc", rpcSchema, CHANNELS.rpc.bytesMax, {
-    pool: fc.nat({ max: 2 }),
-    "ancestry.count": fc.nat({ max: 128 }),
-    ranges: sortedRanges,
-  }),
+  ...CHANNEL_NAMES.map((name) =>
+    message(name, CHANNELS[name].schema as Schema<unknown>, CHANNELS[name].bytesMax, REFINED[name]),
+  ),
   message("offer", offerSchema, ENVELOPE_BYTES_MAX),
   message("offer without signature", unsignedOfferSchema, ENVELOPE_BYTES_MAX),
   message("reply", replySchema, ENVELOPE_BYTES_MAX, {
@@ -292,7 +293,7 @@ export const MESSAGES: readonly Message[] = [
   message("header", headerSchema, MESSAGE_BYTES_MAX),
   message("snark info", snarkInfoSchema, MESSAGE_BYTES_MAX),
   message("commitment", commitmentSchema, MESSAGE_BYTES_MAX),
-  message("block body", blockBodySchema, MESSAGE_BYTES_MAX),
+  message("block body", bodySchema, MESSAGE_BYTES_MAX),
 ];
 
 function message<T>(name: string, schema: Schema<T>, bytesMax: number, refinements?: Refinements): Message {

@@ -12,37 +12,21 @@ import {
 } from "../../core/limits.ts";
 import { REASONS, type Reason, severity } from "../../core/reasons.ts";
 import { brokenInvariants } from "../invariants.ts";
+import { announce, itemOf, submit } from "../testing/items.ts";
+import { control, getNext, infos, refloor, request, response, say } from "../testing/messages.ts";
+import { freshRequestId, type Party, party, type TestNode, testNode } from "../testing/node.ts";
 import {
-  announce,
+  channelsWithout,
   closeTransport,
-  control,
   dialedPeer,
-  effectsOf,
-  endings,
-  endReason,
-  freshRequestId,
-  getNext,
-  goodbyes,
-  infos,
-  itemOf,
   liveOf,
-  offerFrom,
   openTransport,
-  type Party,
-  party,
   readyPeer,
-  refloor,
-  request,
-  requestsTo,
-  response,
-  say,
   sayHello,
-  sentOn,
-  submit,
-  type TestNode,
-  targetOf,
-  testNode,
-} from "../testing.ts";
+  WITHOUT_TIPS,
+} from "../testing/peers.ts";
+import { effectsOf, endings, endReason, goodbyes, requestsTo, sentOn } from "../testing/results.ts";
+import { offerFrom, targetOf } from "../testing/signals.ts";
 
 const ping = (n: number) => control({ tag: "ping", n });
 const goodbye = (reason: Reason, banMs = 0) =>
@@ -144,7 +128,12 @@ describe("control: Hello", () => {
     const { attemptId } = offerFrom(node, who);
     openTransport(node, attemptId, ["control"]);
     const { effects } = sayHello(node, attemptId, 1);
-    expect(liveOf(node, who)).toMatchObject({ transaction: null, rpc: null });
+    expect(liveOf(node, who)).toMatchObject({
+      bestTip: null,
+      pools: { transaction: null, snark: null, "snark-job-commitment": null },
+      rpc: null,
+      streaming: null,
+    });
     expect(sentOn(effects, attemptId)).toEqual([]);
     expect(say(node, attemptId, getNext(0)).actions.map(({ type }) => type)).toEqual(["event/message"]);
     expect(brokenInvariants(node.state)).toEqual([]);
@@ -164,22 +153,16 @@ describe("control: messages that arrive before Hello", () => {
     submit(node, [itemOf("held")]);
     const early = [getNext(0), refloor(1), request(0, { tag: "peers" })];
     for (const said of early) expect(say(node, attemptId, said).effects).toEqual([]);
-    const { effects } = sayHello(node, attemptId);
+    const { effects } = sayHello(
+      node,
+      attemptId,
+      channelsWithout("best-tip", "snark", "snark-job-commitment"),
+    );
     expect(sentOn(effects, attemptId).map(({ message }) => message.tag)).toEqual([
       "infos",
       "response",
       "getNext",
     ]);
-  });
-
-  test.each([
-    ["transaction", 2, (index: number) => refloor(index)],
-    ["rpc", 4, (index: number) => request(index, { tag: "peers" })],
-  ] as const)("%s: %i are kept, one more is overLimit", (_, allowed, make) => {
-    const { node, attemptId } = opened();
-    for (let index = 0; index < allowed; index++) say(node, attemptId, make(index));
-    expect(goodbyes(say(node, attemptId, make(allowed)).effects)).toEqual(["overLimit 0"]);
-    expect(node.state.attempts.get(attemptId)?.early).toEqual([]);
   });
 
   test("pings between Hello and ready wait too, 64 of them", () => {
@@ -190,8 +173,9 @@ describe("control: messages that arrive before Hello", () => {
     for (let n = 0; n < 64; n++) expect(say(node, attemptId, ping(n)).effects).toEqual([]);
     const full = node.at(node.state);
     expect(goodbyes(say(full, attemptId, ping(64)).effects)).toEqual([`overLimit ${BAN_MS}`]);
-    node.feed({ type: "event/channelOpened", attemptId, channel: "rpc" });
-    const { effects } = node.feed({ type: "event/channelOpened", attemptId, channel: "transaction" });
+    const effects = CHANNEL_NAMES.flatMap((channel) =>
+      channel === "control" ? [] : node.feed({ type: "event/channelOpened", attemptId, channel }).effects,
+    );
     const pongs = sentOn(effects, attemptId).filter(({ message }) => message.tag === "pong");
     expect(pongs.map(({ message }) => message.tag === "pong" && message.n)).toEqual(
       Array.from({ length: 64 }, (_, n) => n),
@@ -384,7 +368,7 @@ describe("control: back-pressure", () => {
 
   test("P35: nothing is written to a full channel, and what waited leaves when it has drained", () => {
     const node = testNode();
-    const peer = readyPeer(node, "peer");
+    const peer = readyPeer(node, "peer", WITHOUT_TIPS);
     const { attemptId } = peer;
     for (const channel of ["transaction", "rpc"] as const) {
       node.feed({ type: "event/channelBlocked", attemptId, channel });

@@ -1,17 +1,22 @@
-import { controlSchema } from "../../core/channels/control.ts";
-import { rpcSchema } from "../../core/channels/rpc.ts";
-import { CHANNELS, type ChannelName } from "../../core/channels/table.ts";
-import { transactionSchema } from "../../core/channels/transaction.ts";
-import { type Decoded, decode } from "../../core/codec/codec.ts";
+import { CHANNELS, type ChannelMessage, type ChannelName } from "../../core/channels/table.ts";
+import { decode } from "../../core/codec/codec.ts";
 import type { Schema } from "../../core/codec/schema.ts";
 import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
-import type { Attempt, Early } from "../../core/state.ts";
+import type { Attempt } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { livePeer, updateAttempt, updateLive } from "../state.ts";
 import { accuse } from "./violation.ts";
 
 /** What a peer may have sent before its Hello is here: what one permit per channel allows (section 4). */
-const EARLY_MAX = { control: RATE_BURST, transaction: 2, rpc: RPC_OPEN_MAX } as const;
+const EARLY_MAX: { readonly [Name in ChannelName]: number } = {
+  control: RATE_BURST,
+  "best-tip": 2,
+  transaction: 2,
+  snark: 2,
+  "snark-job-commitment": 2,
+  rpc: RPC_OPEN_MAX,
+  "streaming-rpc": 2,
+};
 
 /** The time of the last message is kept this coarse, so that most messages do not change it. */
 const HEARD_STEP_MS = 1_000;
@@ -25,66 +30,62 @@ export function receiveBytes(
   context: Context,
 ): void {
   noteHeard(draft, attempt);
-  switch (channel) {
-    case "control": {
-      const decoded = decodeOn(channel, controlSchema, bytes);
-      if (isRefused(decoded, attempt, channel, context)) return;
-      const { value: message } = decoded;
-      // A peer that is ready before us may ping already; its budget begins when we are.
-      if (message.tag === "ping" && attempt.hello !== null)
-        deliver(draft, attempt, { channel, message }, context);
-      else context.dispatch({ type: "control/receive", attemptId: attempt.id, message });
-      return;
-    }
-    case "transaction": {
-      const decoded = decodeOn(channel, transactionSchema, bytes);
-      if (isRefused(decoded, attempt, channel, context)) return;
-      deliver(draft, attempt, { channel, message: decoded.value }, context);
-      return;
-    }
-    case "rpc": {
-      const decoded = decodeOn(channel, rpcSchema, bytes);
-      if (isRefused(decoded, attempt, channel, context)) return;
-      deliver(draft, attempt, { channel, message: decoded.value }, context);
-    }
+  // The schema of a channel reads its messages; TypeScript cannot see that name and message belong together.
+  const schema = CHANNELS[channel].schema as Schema<ChannelMessage["message"]>;
+  const decoded = decode(schema, bytes, CHANNELS[channel].bytesMax);
+  if (decoded.tag === "failed") {
+    accuse(attempt.id, channel, decoded, context);
+    return;
   }
+  const entry = { channel, message: decoded.value } as ChannelMessage;
+  // A peer that is ready before us may ping already; its budget begins when we are.
+  const waits = entry.channel !== "control" || (entry.message.tag === "ping" && attempt.hello !== null);
+  if (attempt.phase.tag === "ready" || !waits) deliver(attempt, entry, context);
+  else keepEarly(draft, attempt, entry, context);
 }
 
-const decodeOn = <T>(channel: ChannelName, schema: Schema<T>, bytes: Uint8Array): Decoded<T> =>
-  decode(schema, bytes, CHANNELS[channel].bytesMax);
-
-function isRefused<T>(
-  decoded: Decoded<T>,
-  { id: attemptId }: Attempt,
-  channel: ChannelName,
-  context: Context,
-): decoded is Extract<Decoded<T>, { tag: "failed" }> {
-  if (decoded.tag === "decoded") return false;
-  accuse(attemptId, channel, decoded, context);
-  return true;
+/** To the rule of its channel; not enabled, and so ignored, on a channel that one of us does not use. */
+export function deliver(
+  { id: attemptId, peerId }: Attempt,
+  entry: ChannelMessage,
+  { propose }: Context,
+): void {
+  if (entry.channel === "control") {
+    propose({ type: "control/receive", attemptId, message: entry.message });
+    return;
+  }
+  if (peerId === null) return;
+  switch (entry.channel) {
+    case "best-tip":
+      propose({ type: "bestTip/receive", peerId, message: entry.message });
+      return;
+    case "rpc":
+      propose({ type: "rpc/receive", peerId, message: entry.message });
+      return;
+    case "streaming-rpc":
+      propose({ type: "stream/receive", peerId, message: entry.message });
+      return;
+    default:
+      propose({ type: "pool/receive", pool: entry.channel, peerId, message: entry.message });
+  }
 }
 
 /** Data channels are not ordered against each other: what overtakes the Hello waits for it. */
-function deliver(draft: StateDraft, attempt: Attempt, entry: Early, context: Context): void {
-  const { id: attemptId, peerId } = attempt;
-  if (attempt.phase.tag !== "ready") {
-    const waiting = attempt.early.filter(({ channel }) => channel === entry.channel).length;
-    if (waiting >= EARLY_MAX[entry.channel]) {
-      const detail = `more than ${EARLY_MAX[entry.channel]} messages on ${entry.channel} before the connection is ready`;
-      context.propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
-      return;
-    }
-    updateAttempt(draft, attemptId, (changed) => {
-      changed.early = [...changed.early, entry];
-    });
-  } else if (peerId !== null) {
-    // Not enabled, and so ignored, on a channel that one of us does not use.
-    if (entry.channel === "control")
-      context.propose({ type: "control/receive", attemptId, message: entry.message });
-    else if (entry.channel === "transaction")
-      context.propose({ type: "transaction/receive", peerId, message: entry.message });
-    else context.propose({ type: "rpc/receive", peerId, message: entry.message });
+function keepEarly(
+  draft: StateDraft,
+  { id: attemptId, early }: Attempt,
+  entry: ChannelMessage,
+  { propose }: Context,
+): void {
+  const waiting = early.filter(({ channel }) => channel === entry.channel).length;
+  if (waiting >= EARLY_MAX[entry.channel]) {
+    const detail = `more than ${EARLY_MAX[entry.channel]} messages on ${entry.channel} before the connection is ready`;
+    propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    return;
   }
+  updateAttempt(draft, attemptId, (changed) => {
+    changed.early = [...changed.early, entry];
+  });
 }
 
 function noteHeard(draft: StateDraft, { phase, peerId }: Attempt): void {

@@ -1,36 +1,34 @@
 import { describe, expect, test } from "vitest";
-import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
-import { rpcSchema } from "../../core/channels/rpc.ts";
-import { encode } from "../../core/codec/codec.ts";
+import type { RpcPurpose, RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import type { Effect } from "../../core/effects.ts";
-import { BAN_MS, ITEM_BYTES_MAX, RPC_BLOCKED_MS, RPC_BYTES_MAX, RPC_TIMEOUT_MS } from "../../core/limits.ts";
+import { commitment, header, snarkInfo } from "../../core/golden/structs.ts";
+import type { Hash } from "../../core/ids.ts";
 import {
-  announce,
-  closeTransport,
-  control,
-  effectOf,
-  effectsOf,
-  endReason,
-  goodbyes,
-  type Item,
-  itemOf,
-  liveOf,
-  readyPeer,
-  request,
-  requestsTo,
-  response,
-  say,
-  sentOn,
-  type TestNode,
-  type TestPeer,
-  testNode,
-} from "../testing.ts";
+  ANCESTRY_MAX,
+  BAN_MS,
+  RPC_BLOCK_TIMEOUT_MS,
+  RPC_BLOCKED_MS,
+  RPC_OPEN_MAX,
+  RPC_TIMEOUT_MS,
+} from "../../core/limits.ts";
+import { brokenInvariants } from "../invariants.ts";
+import { CHAIN, childOf, headerOf } from "../testing/chain.ts";
+import { announce, found, itemOf, serve } from "../testing/items.ts";
+import { control, response, say } from "../testing/messages.ts";
+import { cause, type TestNode, testNode } from "../testing/node.ts";
+import { liveOf, readyPeer, type TestPeer, WITHOUT_TIPS } from "../testing/peers.ts";
+import { effectsOf, endReason, goodbyes, type Result, requestsTo } from "../testing/results.ts";
 
-const HASH = itemOf("x").info.hash;
+/** 7.7: our requests, and what may answer them. Serving is in serve.test.ts. */
+
+const [x, y] = [itemOf("x"), itemOf("y")];
+const { genesis } = CHAIN;
+const parent = childOf(genesis);
+const tip = childOf(parent);
 
 const ready = (): { readonly node: TestNode; readonly peer: TestPeer } => {
   const node = testNode();
-  return { node, peer: readyPeer(node, "peer") };
+  return { node, peer: readyPeer(node, "peer", WITHOUT_TIPS) };
 };
 
 /** Time passes and the peer stays alive. */
@@ -51,102 +49,9 @@ function passAlive(node: TestNode, peer: TestPeer, ms: number): readonly Effect[
   return effects;
 }
 
-const served = (item: Item): RpcResponse => ({
-  tag: "items",
-  found: [{ tag: "some", bytes: item.bytes }],
-});
-
-describe("rpc: serving", () => {
-  const OTHERS: readonly RpcRequest[] = [
-    { tag: "bestTip" },
-    { tag: "block", hash: HASH },
-    { tag: "snarks", hashes: [HASH] },
-    { tag: "ancestry", hash: HASH, count: 1 },
-    { tag: "peers" },
-    { tag: "reconcile", pool: 0, salt: 1n, ranges: [] },
-    { tag: "infosByShortId", pool: 2, salt: 1n, ids: [1n] },
-  ];
-
-  test("P19: what this version does not serve is answered NotFound, each request exactly once", () => {
-    const { node, peer } = ready();
-    for (const [id, body] of OTHERS.entries()) {
-      const { effects } = say(node, peer.attemptId, request(id, body));
-      expect(sentOn(effects, peer.attemptId)).toEqual([
-        { channel: "rpc", message: { tag: "response", id, body: { tag: "notFound" } } },
-      ]);
-    }
-  });
-
-  test("requests for transactions are answered when they are loaded, in whatever order, each once", () => {
-    const { node, peer } = ready();
-    const { attemptId } = peer;
-    for (const rpcId of [0, 1, 2, 3]) {
-      const { effects } = say(node, attemptId, request(rpcId, { tag: "transactions", hashes: [HASH] }));
-      expect(effectOf(effects, "effect/loadItems")).toEqual({
-        type: "effect/loadItems",
-        attemptId,
-        rpcId,
-        hashes: [HASH],
-      });
-    }
-    for (const rpcId of [2, 0, 3, 1]) {
-      const loaded = { type: "event/itemsLoaded", attemptId, rpcId, items: [null] } as const;
-      expect(sentOn(node.feed(loaded).effects, attemptId)).toEqual([
-        { channel: "rpc", message: response(rpcId, { tag: "items", found: [{ tag: "none" }] }).message },
-      ]);
-      expect(node.feed(loaded).effects).toEqual([]);
-    }
-    expect(endReason(say(node, attemptId, request(4, { tag: "peers" })))).toBeUndefined();
-  });
-
-  test("four open requests are allowed; an answered one makes room for the next", () => {
-    const { node, peer } = ready();
-    const { attemptId } = peer;
-    const ask = (id: number) => say(node, attemptId, request(id, { tag: "transactions", hashes: [HASH] }));
-    for (const id of [0, 1, 2, 3]) ask(id);
-    node.feed({ type: "event/itemsLoaded", attemptId, rpcId: 1, items: [null] });
-    expect(endReason(ask(4))).toBeUndefined();
-    expect(endReason(ask(5))).toBe("overLimit");
-  });
-
-  test("P16: as many entries as fit into 64 KiB are sent, at least one, larger items are for streaming", () => {
-    const { node, peer } = ready();
-    const { attemptId } = peer;
-    const sizes: readonly (readonly [readonly (number | null)[], readonly string[]])[] = [
-      [[ITEM_BYTES_MAX], ["some"]],
-      [[ITEM_BYTES_MAX + 1], ["stream"]],
-      [
-        [null, 0, 1],
-        ["none", "some", "some"],
-      ],
-      [Array.from({ length: 16 }, () => ITEM_BYTES_MAX), ["some", "some", "some"]],
-      [Array.from({ length: 16 }, () => 4_000), Array.from({ length: 16 }, () => "some")],
-      [Array.from({ length: 16 }, () => 5_000), Array.from({ length: 13 }, () => "some")],
-    ];
-    for (const [id, [lengths, tags]] of sizes.entries()) {
-      const hashes = lengths.map((_, index) => itemOf(`${id} ${index}`).info.hash);
-      say(node, attemptId, request(id, { tag: "transactions", hashes }));
-      const items = lengths.map((length) => (length === null ? null : new Uint8Array(length)));
-      const { effects } = node.feed({ type: "event/itemsLoaded", attemptId, rpcId: id, items });
-      const { message } = effectOf(effects, "effect/send");
-      if (message.tag !== "response" || message.body.tag !== "items") throw new Error("items are answered");
-      expect(message.body.found.map(({ tag }) => tag)).toEqual(tags);
-      expect(encode(rpcSchema, message).length).toBeLessThanOrEqual(RPC_BYTES_MAX);
-    }
-  });
-
-  test("what was loaded for a connection that ended goes nowhere", () => {
-    const { node, peer } = ready();
-    say(node, peer.attemptId, request(0, { tag: "transactions", hashes: [HASH] }));
-    closeTransport(node, peer.attemptId);
-    const late = { type: "event/itemsLoaded", attemptId: peer.attemptId, rpcId: 0, items: [null] } as const;
-    expect(node.feed(late).actions).toEqual([]);
-    const again = readyPeer(node, "peer");
-    say(node, again.attemptId, request(0, { tag: "transactions", hashes: [HASH] }));
-    expect(node.feed(late).effects).toEqual([]);
-    expect(liveOf(node, again)?.rpc?.theirs).toMatchObject([{ id: 0 }]);
-  });
-});
+/** As any rule would: some of these requests are made in few situations, and some in none yet. */
+const ask = (node: TestNode, { peerId }: TestPeer, body: RpcRequest, purpose: RpcPurpose = "sync"): Result =>
+  cause(node, { type: "rpc/request", peerId, purpose, body });
 
 describe("rpc: asking", () => {
   test("ids start at 0 and grow by 1", () => {
@@ -166,11 +71,11 @@ describe("rpc: asking", () => {
     expect(liveOf(node, peer)?.rpc?.ours).toMatchObject([{ id: 0, abandoned: false }]);
     node.pass(1);
     expect(liveOf(node, peer)?.rpc?.ours).toMatchObject([{ id: 0, abandoned: true }]);
-    const late = say(node, peer.attemptId, response(0, served(item)));
+    const late = say(node, peer.attemptId, response(0, found(item)));
     expect(endReason(late)).toBeUndefined();
-    expect(effectsOf(late.effects, "effect/verifyTransactions")).toEqual([]);
+    expect(effectsOf(late.effects, "effect/verifyItems")).toEqual([]);
     expect(liveOf(node, peer)?.rpc?.ours).toEqual([]);
-    expect(endReason(say(node, peer.attemptId, response(0, served(item))))).toBe("responseMismatch");
+    expect(endReason(say(node, peer.attemptId, response(0, found(item))))).toBe("responseMismatch");
   });
 
   test("four slots that are blocked for 30 s are a timeout; one late answer unblocks", () => {
@@ -198,31 +103,151 @@ describe("rpc: asking", () => {
     expect(asked?.id).toBe(4);
   });
 
-  const MISMATCHES: readonly (readonly [string, RpcResponse])[] = [
-    ["peers", { tag: "peers", addresses: [] }],
-    ["infos", { tag: "infos", infos: { tag: "transactions", items: [] } }],
-    ["reconcile", { tag: "reconcile", cursor: { epoch: 1n, next: 1n }, ranges: [] }],
-    ["ancestry", { tag: "ancestry", headers: [] }],
-    ["more entries than asked", { tag: "items", found: [{ tag: "none" }, { tag: "none" }] }],
-  ];
-  test.each(MISMATCHES)("a response that does not fit (%s) is responseMismatch", (_, body) => {
-    const { node, peer } = ready();
-    announce(node, peer, [itemOf("x")]);
-    const result = say(node, peer.attemptId, response(0, body));
-    expect(goodbyes(result.effects)).toEqual([`responseMismatch ${BAN_MS}`]);
-  });
-
   test.each<RpcResponse>([{ tag: "notFound" }, { tag: "busy" }])("$tag is always right", (body) => {
     const { node, peer } = ready();
-    announce(node, peer, [itemOf("x")]);
+    announce(node, peer, [x]);
     expect(endReason(say(node, peer.attemptId, response(0, body)))).toBeUndefined();
     expect(node.state.fetches.size).toBe(0);
   });
 
-  test("a second response to one request is responseMismatch", () => {
+  test("no more than four are open, whoever asks", () => {
     const { node, peer } = ready();
-    announce(node, peer, [itemOf("x")]);
-    say(node, peer.attemptId, response(0, { tag: "notFound" }));
-    expect(endReason(say(node, peer.attemptId, response(0, { tag: "notFound" })))).toBe("responseMismatch");
+    for (let count = 0; count < RPC_OPEN_MAX; count++)
+      expect(requestsTo(ask(node, peer, { tag: "bestTip" }).effects, peer.attemptId)).toHaveLength(1);
+    expect(ask(node, peer, { tag: "bestTip" }).effects).toEqual([]);
+    // What the fetcher wants waits for a slot, and comes then.
+    expect(requestsTo(announce(node, peer, [x]).effects, peer.attemptId)).toEqual([]);
+    const freed = say(node, peer.attemptId, response(2, { tag: "notFound" }));
+    expect(requestsTo(freed.effects, peer.attemptId)).toMatchObject([
+      { id: 4, body: { tag: "transactions", hashes: [x.hash] } },
+    ]);
+    expect(brokenInvariants(node.state)).toEqual([]);
   });
+
+  test("P19: a slot that a late answer frees is used at once", () => {
+    const { node, peer } = ready();
+    for (let count = 0; count < RPC_OPEN_MAX; count++) ask(node, peer, { tag: "bestTip" });
+    passAlive(node, peer, RPC_TIMEOUT_MS);
+    expect(requestsTo(announce(node, peer, [x]).effects, peer.attemptId)).toEqual([]);
+    const freed = say(node, peer.attemptId, response(0, { tag: "notFound" }));
+    expect(requestsTo(freed.effects, peer.attemptId)).toHaveLength(1);
+  });
+
+  test("a full buffer takes no request; what is wanted is asked for when it drained", () => {
+    const { node, peer } = ready();
+    const { attemptId } = peer;
+    node.feed({ type: "event/channelBlocked", attemptId, channel: "rpc" });
+    expect(requestsTo(announce(node, peer, [x]).effects, attemptId)).toEqual([]);
+    const { effects } = node.feed({ type: "event/channelDrained", attemptId, channel: "rpc" });
+    expect(requestsTo(effects, attemptId)).toHaveLength(1);
+  });
+
+  const TIMEOUTS: readonly (readonly [RpcRequest, number])[] = [
+    [{ tag: "bestTip" }, RPC_TIMEOUT_MS],
+    [{ tag: "block", hash: x.hash }, RPC_BLOCK_TIMEOUT_MS],
+    [{ tag: "transactions", hashes: [x.hash] }, RPC_TIMEOUT_MS],
+    [{ tag: "snarks", hashes: [x.hash] }, RPC_TIMEOUT_MS],
+    [{ tag: "ancestry", hash: x.hash, count: 1 }, RPC_BLOCK_TIMEOUT_MS],
+    [{ tag: "peers" }, RPC_TIMEOUT_MS],
+    [{ tag: "reconcile", pool: 0, salt: 1n, ranges: [] }, RPC_TIMEOUT_MS],
+    [{ tag: "infosByShortId", pool: 0, salt: 1n, ids: [1n] }, RPC_TIMEOUT_MS],
+  ];
+  test.each(TIMEOUTS)("$tag is given up after its deadline", (body, timeoutMs) => {
+    const { node, peer } = ready();
+    ask(node, peer, body);
+    node.pass(timeoutMs - 1);
+    expect(liveOf(node, peer)?.rpc?.ours).toMatchObject([{ abandoned: false }]);
+    node.pass(1);
+    expect(liveOf(node, peer)?.rpc?.ours).toMatchObject([{ abandoned: true }]);
+  });
+});
+
+/** Which response answers which request (7.7), the richest of each kind that is allowed. */
+const HASHES: readonly Hash[] = [x.hash, y.hash];
+const REQUESTS: { readonly [Kind in RpcRequest["tag"]]: RpcRequest } = {
+  bestTip: { tag: "bestTip" },
+  block: { tag: "block", hash: tip.hash },
+  transactions: { tag: "transactions", hashes: HASHES },
+  snarks: { tag: "snarks", hashes: HASHES },
+  ancestry: { tag: "ancestry", hash: tip.hash, count: 2 },
+  peers: { tag: "peers" },
+  reconcile: { tag: "reconcile", pool: 1, salt: 7n, ranges: [] },
+  infosByShortId: { tag: "infosByShortId", pool: 2, salt: 7n, ids: [1n, 2n] },
+};
+const infosOf = (tag: "transactions" | "snarks" | "commitments", count: number): RpcResponse => {
+  const times = <T>(value: T): readonly T[] => Array<T>(count).fill(value);
+  if (tag === "transactions") return { tag: "infos", infos: { tag, items: times(x.info) } };
+  if (tag === "snarks") return { tag: "infos", infos: { tag, items: times(snarkInfo.value) } };
+  return { tag: "infos", infos: { tag, items: times(commitment.value) } };
+};
+const EMPTY_BODY = { transactions: [], snarks: [] };
+const RESPONSES: readonly (readonly [string, RpcResponse, readonly RpcRequest["tag"][]])[] = [
+  ["BestTip", { tag: "bestTip", header: header.value }, ["bestTip"]],
+  ["Block", { tag: "block", header: headerOf(tip), body: EMPTY_BODY }, ["block"]],
+  ["Items, one", found(null), ["transactions", "snarks"]],
+  ["Items, as many as asked", found(null, null), ["transactions", "snarks"]],
+  ["Items, one more", found(null, null, null), []],
+  ["Ancestry, none", { tag: "ancestry", headers: [] }, ["ancestry"]],
+  [
+    "Ancestry, as many as asked",
+    { tag: "ancestry", headers: [headerOf(tip), headerOf(parent)] },
+    ["ancestry"],
+  ],
+  ["Ancestry, one more", { tag: "ancestry", headers: [tip, parent, genesis].map(headerOf) }, []],
+  ["Peers", { tag: "peers", addresses: ["/dns4/x/tcp/1/https"] }, ["peers"]],
+  ["Reconcile", { tag: "reconcile", cursor: { epoch: 1n, next: 1n }, ranges: [] }, ["reconcile"]],
+  ["Infos of transactions", infosOf("transactions", 1), []],
+  ["Infos of snarks", infosOf("snarks", 1), []],
+  ["Infos of commitments", infosOf("commitments", 2), ["infosByShortId"]],
+  ["Infos of commitments, one more", infosOf("commitments", 3), []],
+];
+
+describe.each(Object.keys(REQUESTS) as (keyof typeof REQUESTS)[])("P19: responses to %s", (kind) => {
+  const CASES = RESPONSES.map(([name, body, fitting]) => [name, body, fitting.includes(kind)] as const);
+
+  test.each(CASES)("%s", (_, body, isFitting) => {
+    for (const isLate of [false, true]) {
+      const { node, peer } = ready();
+      ask(node, peer, REQUESTS[kind]);
+      // Late, it is ignored: but only if it is what was asked for.
+      if (isLate) passAlive(node, peer, RPC_BLOCK_TIMEOUT_MS);
+      const result = say(node, peer.attemptId, response(0, body));
+      expect(goodbyes(result.effects)).toEqual(isFitting ? [] : [`responseMismatch ${BAN_MS}`]);
+      if (isFitting) expect(liveOf(node, peer)?.rpc?.ours).toEqual([]);
+    }
+  });
+
+  test("to an id never sent, of another id, or a second time it is responseMismatch", () => {
+    for (const ids of [[0], [1], [2 ** 32 - 1]]) {
+      const { node, peer } = ready();
+      if (ids[0] !== 0) ask(node, peer, REQUESTS[kind]);
+      const [id = 0] = ids;
+      expect(endReason(say(node, peer.attemptId, response(id, { tag: "notFound" })))).toBe(
+        "responseMismatch",
+      );
+    }
+    const { node, peer } = ready();
+    ask(node, peer, REQUESTS[kind]);
+    expect(endReason(say(node, peer.attemptId, response(0, { tag: "busy" })))).toBeUndefined();
+    expect(endReason(say(node, peer.attemptId, response(0, { tag: "busy" })))).toBe("responseMismatch");
+  });
+});
+
+test("P19: a longest Ancestry is what was asked for", () => {
+  const { node, peer } = ready();
+  const tips = [parent];
+  while (tips.length < ANCESTRY_MAX) tips.unshift(childOf(tips[0] ?? parent));
+  ask(node, peer, { tag: "ancestry", hash: tips[0]?.hash ?? x.hash, count: ANCESTRY_MAX });
+  const headers = tips.map(headerOf);
+  expect(endReason(say(node, peer.attemptId, response(0, { tag: "ancestry", headers })))).toBeUndefined();
+});
+
+test("P19: what is answered out of order finds its request", () => {
+  const { node, peer } = ready();
+  announce(node, peer, [x]);
+  ask(node, peer, { tag: "bestTip" });
+  const best: RpcResponse = { tag: "bestTip", header: header.value };
+  expect(endReason(say(node, peer.attemptId, response(1, best)))).toBeUndefined();
+  const { effects } = serve(node, peer, 0, x);
+  expect(effectsOf(effects, "effect/verifyItems")).toMatchObject([{ items: [{ hash: x.hash }] }]);
 });

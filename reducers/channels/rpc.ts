@@ -1,23 +1,16 @@
-import type { ChainEvent, RpcAction } from "../../core/actions.ts";
-import type { Found, OurRequest, RpcChannel, RpcMessage, RpcResponse } from "../../core/channels/rpc.ts";
-import type { AttemptId, Hash, PeerId } from "../../core/ids.ts";
-import {
-  ITEM_BYTES_MAX,
-  RPC_BLOCKED_MS,
-  RPC_BYTES_MAX,
-  RPC_OPEN_MAX,
-  RPC_TIMEOUT_MS,
-} from "../../core/limits.ts";
+import type { RpcAction } from "../../core/actions.ts";
+import type { OurRequest, RpcChannel, RpcMessage, RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import { RPC_BLOCK_TIMEOUT_MS, RPC_BLOCKED_MS, RPC_OPEN_MAX, RPC_TIMEOUT_MS } from "../../core/limits.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
-import { attemptOf, forgetWake, liveAttempt, livePeer, updateLive, updateRpc, wakeAt } from "../state.ts";
+import { serve } from "../serve.ts";
+import { forgetWake, liveAttempt, livePeer, updateRpc, wakeAt } from "../state.ts";
 import { accuse, type Violation } from "./violation.ts";
 
 /** 7.7: a request is the permit for exactly one response, and every request is answered. */
 
-type ItemsLoaded = Extract<ChainEvent, { type: "event/itemsLoaded" }>;
-
-export const rpc: Rules<RpcAction | ItemsLoaded> = {
+export const rpc: Rules<RpcAction> = {
   "rpc/receive": {
     enabled: (state, { peerId }) => channelOf(state, peerId) !== undefined,
     reduce: (draft, { peerId, message }, context) => {
@@ -28,29 +21,28 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       if (violation !== null) {
         accuse(live.attemptId, "rpc", violation, context);
       } else if (message.tag === "request") {
-        serve(draft, live, peerId, message, context);
-      } else {
         accept(draft, live, peerId, message, context);
+      } else {
+        conclude(draft, live, peerId, message, context);
       }
     },
   },
 
   "rpc/request": {
     enabled: (state, { peerId }) => canRequest(state, peerId),
-    reduce: (draft, { peerId, body }, { effect }) => {
+    reduce: (draft, { peerId, purpose, body }, { effect }) => {
       const live = livePeer(draft, peerId);
       const channel = channelOf(draft, peerId);
       if (live === undefined || channel === undefined) return;
       const { attemptId } = live;
       const id = channel.nextId;
-      const hashes = body.tag === "transactions" ? body.hashes : [];
       updateRpc(draft, peerId, (changed) => {
         changed.nextId = id + 1;
-        changed.ours = [...changed.ours, { id, sentMs: draft.timeMs, hashes, abandoned: false }];
+        changed.ours = [...changed.ours, { id, sentMs: draft.timeMs, purpose, body, abandoned: false }];
       });
       effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "request", id, body } });
       const expire = { type: "rpc/expire", peerId, attemptId, id } as const;
-      wakeAt(draft, `rpc ${id} ${attemptId}`, draft.timeMs + RPC_TIMEOUT_MS, expire);
+      wakeAt(draft, `rpc ${id} ${attemptId}`, draft.timeMs + timeoutOf(body), expire);
     },
   },
 
@@ -60,11 +52,10 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
       return live?.rpc?.ours.some((request) => request.id === id && !request.abandoned) ?? false;
     },
     reduce: (draft, { peerId, attemptId, id }, context) => {
-      const hashes = channelOf(draft, peerId)?.ours.find((request) => request.id === id)?.hashes ?? [];
+      const request = channelOf(draft, peerId)?.ours.find((open) => open.id === id);
+      if (request === undefined) return;
       updateRpc(draft, peerId, (channel) => {
-        channel.ours = channel.ours.map((request) =>
-          request.id === id ? { ...request, abandoned: true } : request,
-        );
+        channel.ours = channel.ours.map((open) => (open.id === id ? { ...open, abandoned: true } : open));
         if (channel.ours.length >= RPC_OPEN_MAX && channel.ours.every(({ abandoned }) => abandoned)) {
           channel.blockedSinceMs = draft.timeMs;
         }
@@ -73,9 +64,7 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
         const action = { type: "rpc/expireBlocked", peerId, attemptId } as const;
         wakeAt(draft, `rpcBlocked ${attemptId}`, draft.timeMs + RPC_BLOCKED_MS, action);
       }
-      endFetching(draft, peerId, id);
-      for (const hash of hashes) context.propose({ type: "fetch/fail", peerId, hash });
-      context.propose({ type: "fetch/next", peerId });
+      tell(peerId, request, null, context);
     },
   },
 
@@ -97,24 +86,6 @@ export const rpc: Rules<RpcAction | ItemsLoaded> = {
         channel.theirs = channel.theirs.filter((request) => request.id !== id);
       });
       effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "response", id, body } });
-    },
-  },
-
-  "event/itemsLoaded": {
-    enabled: (state, { attemptId, rpcId }) => {
-      const peerId = state.attempts.get(attemptId)?.peerId ?? null;
-      return peerId !== null && isOpen(liveAttempt(state, peerId, attemptId), rpcId);
-    },
-    reduce: (draft, { attemptId, rpcId, items }, { propose }) => {
-      const { peerId } = attemptOf(draft, attemptId);
-      if (peerId === null) return;
-      propose({
-        type: "rpc/respond",
-        peerId,
-        attemptId,
-        id: rpcId,
-        body: { tag: "items", found: packed(items) },
-      });
     },
   },
 };
@@ -155,26 +126,45 @@ function violationOf(channel: RpcChannel, message: RpcMessage): Violation | null
   return null;
 }
 
-/** This version requests transactions only. */
-const fits = (request: OurRequest, body: RpcResponse): boolean =>
-  body.tag === "notFound" ||
-  body.tag === "busy" ||
-  (body.tag === "items" && body.found.length <= request.hashes.length);
+/** A response is of the kind that was asked for and has no more entries; what they say is checked by who asked. */
+function fits({ body: asked }: OurRequest, body: RpcResponse): boolean {
+  if (body.tag === "notFound" || body.tag === "busy") return true;
+  switch (asked.tag) {
+    case "transactions":
+    case "snarks":
+      return body.tag === "items" && body.found.length <= asked.hashes.length;
+    case "ancestry":
+      return body.tag === "ancestry" && body.headers.length <= asked.count;
+    case "infosByShortId":
+      return (
+        body.tag === "infos" &&
+        body.infos.tag === INFO_TAGS[asked.pool] &&
+        body.infos.items.length <= asked.ids.length
+      );
+    default:
+      return body.tag === asked.tag;
+  }
+}
 
-function serve(
+/** The pools in the order of their numbers on the wire. */
+const INFO_TAGS = ["transactions", "snarks", "commitments"];
+
+const timeoutOf = ({ tag }: RpcRequest): number =>
+  tag === "block" || tag === "ancestry" ? RPC_BLOCK_TIMEOUT_MS : RPC_TIMEOUT_MS;
+
+function accept(
   draft: StateDraft,
   { attemptId, blocked }: LivePeer,
   peerId: PeerId,
   { id, body }: Extract<RpcMessage, { tag: "request" }>,
   context: Context,
 ): void {
-  const hashes = body.tag === "transactions" ? body.hashes : null;
   const waits = blocked.includes("rpc");
   updateRpc(draft, peerId, (channel) => {
     channel.theirNextId = id + 1;
-    channel.theirs = [...channel.theirs, { id, hashes, waits }];
+    channel.theirs = [...channel.theirs, { id, body, waits }];
   });
-  if (!waits) answer(attemptId, peerId, id, hashes, context);
+  if (!waits) serve(draft, peerId, attemptId, id, body, context);
 }
 
 /** What came while the transport was full is answered now. */
@@ -188,73 +178,47 @@ export function answerWaiting(
   updateRpc(draft, peerId, (channel) => {
     channel.theirs = channel.theirs.map((request) => ({ ...request, waits: false }));
   });
-  for (const { id, hashes } of waiting) answer(attemptId, peerId, id, hashes, context);
+  for (const { id, body } of waiting) serve(draft, peerId, attemptId, id, body, context);
 }
 
-function answer(
-  attemptId: AttemptId,
-  peerId: PeerId,
-  id: number,
-  hashes: readonly Hash[] | null,
-  { effect, propose }: Context,
-): void {
-  // Blocks, snarks and the rest come with their protocols: until then a node has none of them.
-  if (hashes === null) propose({ type: "rpc/respond", peerId, attemptId, id, body: { tag: "notFound" } });
-  else effect({ type: "effect/loadItems", attemptId, rpcId: id, hashes });
-}
-
-function accept(
+function conclude(
   draft: StateDraft,
   { attemptId }: LivePeer,
   peerId: PeerId,
   { id, body }: Extract<RpcMessage, { tag: "response" }>,
-  { propose }: Context,
+  context: Context,
 ): void {
   const request = channelOf(draft, peerId)?.ours.find((open) => open.id === id);
   if (request === undefined) return;
+  forgetWake(draft, `rpc ${id} ${attemptId}`);
+  forgetWake(draft, `rpcBlocked ${attemptId}`);
+  countBodies(draft, request, body);
+  if (request.abandoned) {
+    context.propose({ type: "fetch/next", peerId });
+  } else {
+    tell(peerId, request, body, context);
+  }
   updateRpc(draft, peerId, (channel) => {
     channel.ours = channel.ours.filter((open) => open.id !== id);
     channel.blockedSinceMs = null;
   });
-  forgetWake(draft, `rpc ${id} ${attemptId}`);
-  forgetWake(draft, `rpcBlocked ${attemptId}`);
-  endFetching(draft, peerId, id);
-  if (!request.abandoned) {
-    if (body.tag === "items") {
-      const items = body.found.map((found) => (found.tag === "some" ? found.bytes : null));
-      propose({ type: "fetch/receive", peerId, hashes: request.hashes, items });
-    } else {
-      for (const hash of request.hashes) propose({ type: "fetch/fail", peerId, hash });
-    }
-  }
+}
+
+/** Tells who asked what came of it: the response, or null. The slot may be free for the fetcher now. */
+function tell(
+  peerId: PeerId,
+  { purpose, body: request }: OurRequest,
+  response: RpcResponse | null,
+  { propose }: Context,
+): void {
+  propose({ type: `${purpose}/answered`, peerId, request, response });
   propose({ type: "fetch/next", peerId });
 }
 
-function endFetching(draft: StateDraft, peerId: PeerId, id: number): void {
-  if (livePeer(draft, peerId)?.fetching !== id) return;
-  updateLive(draft, peerId, (live) => {
-    live.fetching = null;
-  });
-}
-
-/** Tags, id and the count of a response; tag and length of each entry. */
-const RESPONSE_HEAD_BYTES = 1 + 4 + 1 + 4;
-const FOUND_HEAD_BYTES = 1 + 4;
-
-/** As many entries as fit into one message, at least one: a shorter list means the rest did not fit. */
-function packed(items: readonly (Uint8Array | null)[]): readonly Found[] {
-  const found: Found[] = [];
-  let left = RPC_BYTES_MAX - RESPONSE_HEAD_BYTES;
-  for (const bytes of items) {
-    const entry: Found =
-      bytes === null
-        ? { tag: "none" }
-        : bytes.length > ITEM_BYTES_MAX
-          ? { tag: "stream" }
-          : { tag: "some", bytes };
-    left -= FOUND_HEAD_BYTES + (entry.tag === "some" ? entry.bytes.length : 0);
-    if (left < 0 && found.length > 0) break;
-    found.push(entry);
-  }
-  return found;
+/** Each body should cross each node once: late and needless ones are counted too. */
+function countBodies(draft: StateDraft, { body: asked }: OurRequest, body: RpcResponse): void {
+  if (body.tag !== "items") return;
+  const pool = asked.tag === "snarks" ? "snark" : "transaction";
+  const arrived = body.found.filter(({ tag }) => tag === "some").length;
+  draft.bodies = { ...draft.bodies, [pool]: draft.bodies[pool] + arrived };
 }
