@@ -1,86 +1,172 @@
+import type { KeyObject } from "node:crypto";
 import type { ChainEvent } from "../../core/actions.ts";
-import type { Hex } from "../../core/bytes.ts";
-import { fromHex } from "../../core/bytes.ts";
-import type { TransactionVerdict } from "../../core/chain.ts";
+import type { Block } from "../../core/block.ts";
+import { type Hex, toHex } from "../../core/bytes.ts";
+import type { ChainParameters } from "../../core/chain.ts";
 import type { Hash } from "../../core/ids.ts";
-import type { Chain, ItemBytes } from "../../core/services.ts";
-import { isCanonicalOfLargeOrder, verifySignature } from "../ed25519.ts";
+import type { Chain } from "../../core/services.ts";
+import { rawPublicKey } from "../ed25519.ts";
+import { adopt } from "./adoption.ts";
+import { apply, applySnapshot, prepare, supply } from "./application.ts";
+import { createAside } from "./aside.ts";
+import { createBlockTree } from "./blocks.ts";
+import { signCommitment } from "./commitment.ts";
 import type { Account, Genesis } from "./genesis.ts";
-import { decodeTransfer, TRANSFER_VERSION, type Transfer, transferDigest, transferInfo } from "./transfer.ts";
+import { createItemStore } from "./items.ts";
+import type { Parts, Producer } from "./parts.ts";
+import { produce } from "./production.ts";
+import { createProver } from "./prover.ts";
+import { createSnapshots } from "./snapshots.ts";
+import { createVerification } from "./verification.ts";
+
+export interface EmbeddedChainOptions {
+  readonly genesis: Genesis;
+  readonly emit: (event: ChainEvent) => void;
+  /** ms since the Unix epoch */
+  readonly clock: () => number;
+  /** Produces blocks and is paid for work; null: this node does neither, and requests for it stay without an event. */
+  readonly account: KeyObject | null;
+  /** The bytes of a ledger that was streamed to this node. */
+  readonly received: (root: Hash) => Uint8Array | null;
+}
 
 export interface EmbeddedChain extends Chain {
   readonly chainId: Hex;
+  readonly parameters: ChainParameters;
+  /** At the best tip. */
   account(key: Hex): Account | undefined;
-  /** The bytes of a kept transaction. */
-  transaction(hash: Hash): Uint8Array | undefined;
+  /** The bytes of a kept transaction or piece of work. */
+  item(hash: Hash): Uint8Array | undefined;
+  /** An applied block with its body. */
+  block(hash: Hash): Block | undefined;
+  /** The ledger of a kept block, as it is streamed; null if no kept block names this root. */
+  snapshot(root: Hash): Uint8Array | null;
   readonly keptItems: number;
+  /** Prepared ones are counted too. */
+  readonly keptBlocks: number;
 }
 
 /**
- * The default chain: an account ledger in memory with ed25519-signed payments. It has no blocks yet, so the
- * ledger stays as the genesis block left it. Signatures are checked in the thread pool.
+ * The default chain, in memory: an account ledger with ed25519-signed payments, one job of stand-in SNARK work for
+ * each of them, blocks by lottery, and Mina's consensus state. Small and replaceable: it fits the contract of `Chain`
+ * (core/services.ts), and nothing outside service/ knows more of it.
  */
-export function createEmbeddedChain(genesis: Genesis, emit: (event: ChainEvent) => void): EmbeddedChain {
-  const kept = new Map<Hash, Uint8Array>();
-  const emitLater = (event: ChainEvent): void => {
-    setImmediate(() => emit(event));
-  };
-
-  const verify = async ({ hash, bytes }: ItemBytes): Promise<TransactionVerdict> => {
-    const verdict = await verdictOf(genesis, bytes);
-    // A copy: the bytes are a view of the message they came in, which may be a hundred times as long.
-    if (verdict.tag === "valid") kept.set(hash, bytes.slice());
-    return verdict;
-  };
-
+export function createEmbeddedChain(options: EmbeddedChainOptions): EmbeddedChain {
+  const { genesis, received } = options;
+  const parts = partsOf(options);
+  const { items, blocks } = parts;
+  const snapshot = createSnapshots(blocks);
   return {
     chainId: genesis.chainId,
-    account: (key) => genesis.accounts.get(key),
-    transaction: (hash) => kept.get(hash),
+    parameters: genesis.parameters,
+    account: (key) => blocks.best().ledger.accounts.get(key),
+    item: (hash) => items.get(hash)?.bytes,
+    block: (hash) => blockOf(parts, hash),
+    snapshot,
     get keptItems() {
-      return kept.size;
+      return items.size;
     },
-    verifyTransactions: (batchId, items) => {
-      void Promise.all(items.map(verify)).then((verdicts) => {
-        emitLater({ type: "event/transactionsVerified", batchId, verdicts });
-      });
+    get keptBlocks() {
+      return blocks.size;
     },
-    loadItems: (attemptId, rpcId, hashes) => {
-      const items = hashes.map((hash) => kept.get(hash) ?? null);
-      emitLater({ type: "event/itemsLoaded", attemptId, rpcId, items });
-    },
-    forgetItems: (hashes) => {
-      for (const hash of hashes) kept.delete(hash);
-    },
+    ...createVerification(parts),
+    ...serving(parts),
+    ...applying(parts, received),
+    ...making(parts),
   };
 }
 
-/** First what the bytes alone prove, then what depends on the ledger and blames nobody. */
-async function verdictOf({ chainId, accounts }: Genesis, bytes: Uint8Array): Promise<TransactionVerdict> {
-  const decoded = decodeTransfer(bytes);
-  if (decoded.tag === "failed") return invalid(`not a transfer: ${decoded.detail}`);
-  const transfer = decoded.value;
-  const malformed = malformation(transfer);
-  if (malformed !== null) return invalid(malformed);
-  if (!(await verifySignature(transfer.from, transferDigest(chainId, bytes), transfer.signature))) {
-    return invalid("the signature is not the sender's for this chain");
-  }
-  const account = accounts.get(transfer.from);
-  if (account === undefined) return notNow("the sender has no account");
-  if (transfer.nonce <= account.nonce)
-    return notNow(`nonce ${transfer.nonce} is used; the next is ${account.nonce + 1}`);
-  if (transfer.amount + transfer.fee > account.balance) {
-    return notNow(`amount and fee exceed the balance of ${account.balance}`);
-  }
-  return { tag: "valid", info: transferInfo(transfer, bytes) };
+function partsOf({ genesis, emit, clock, account }: EmbeddedChainOptions): Parts {
+  const items = createItemStore();
+  const blocks = createBlockTree(genesis, items);
+  const producer: Producer | null =
+    account === null ? null : { key: account, publicKey: toHex(rawPublicKey(account)) };
+  return {
+    genesis,
+    items,
+    blocks,
+    aside: createAside(items),
+    emit,
+    emitLater: (event) => {
+      setImmediate(() => emit(event));
+    },
+    clock,
+    account: producer,
+  };
 }
 
-function malformation({ version, from, to }: Transfer): string | null {
-  if (version !== TRANSFER_VERSION) return `version ${version} is not ${TRANSFER_VERSION}`;
-  if (!isCanonicalOfLargeOrder(fromHex(from))) return "the sender is not an ed25519 key";
-  if (!isCanonicalOfLargeOrder(fromHex(to))) return "the recipient is not an ed25519 key";
-  return null;
+const serving = (parts: Parts): Pick<Chain, "loadItems" | "loadBlock" | "loadAncestry"> => ({
+  loadItems: (attemptId, rpcId, hashes) => {
+    const items = hashes.map((hash) => parts.items.get(hash)?.bytes ?? null);
+    parts.emitLater({ type: "event/itemsLoaded", attemptId, rpcId, items });
+  },
+  loadBlock: (attemptId, rpcId, hash) => {
+    const block = blockOf(parts, hash) ?? null;
+    parts.emitLater({ type: "event/blockLoaded", attemptId, rpcId, block });
+  },
+  loadAncestry: (attemptId, rpcId, hash, count) => {
+    const headers = [];
+    for (const { header } of parts.blocks.chainOf(hash)) {
+      if (headers.length >= count) break;
+      headers.push(header);
+    }
+    parts.emitLater({ type: "event/ancestryLoaded", attemptId, rpcId, headers });
+  },
+});
+
+type Applying = Pick<
+  Chain,
+  "prepareBlock" | "supplyItems" | "applyBlock" | "adoptTip" | "forgetBlocks" | "applySnapshot"
+>;
+
+const applying = (parts: Parts, received: EmbeddedChainOptions["received"]): Applying => ({
+  prepareBlock: (hash, block) => {
+    parts.emitLater({ type: "event/blockPrepared", hash, missing: prepare(parts, hash, block) });
+  },
+  supplyItems: (hash, items) => supply(parts, hash, items),
+  applyBlock: (hash) => {
+    void apply(parts, hash).then((verdict) => parts.emitLater({ type: "event/blockApplied", hash, verdict }));
+  },
+  adoptTip: (hash) => parts.emitLater({ type: "event/tipAdopted", change: adopt(parts, hash) }),
+  forgetBlocks: (hashes) => {
+    for (const hash of hashes) parts.blocks.forget(hash);
+    parts.aside.forget(new Set(hashes));
+  },
+  applySnapshot: (tip) => {
+    const verdict = applySnapshot(parts, tip, received(tip.ledgerRoot));
+    parts.emitLater({ type: "event/snapshotApplied", hash: tip.hash, verdict });
+  },
+});
+
+type Making = Pick<Chain, "produceBlock" | "signCommitment" | "makeSnark" | "abandonSnark">;
+
+function making(parts: Parts): Making {
+  const { genesis, account } = parts;
+  // The prover is already in a later turn, and an event that waited longer could no longer be given up.
+  const prover = createProver(genesis, ({ jobId }, bytes) =>
+    parts.emit({ type: "event/snarkMade", jobId, bytes }),
+  );
+  return {
+    produceBlock: (parent, slot, transactions, snarks) => {
+      void produce(parts, parent, slot, { transactions, snarks }).then((header) =>
+        parts.emitLater({ type: "event/blockProduced", slot, header }),
+      );
+    },
+    signCommitment: (jobId, fee, issuedAt) => {
+      if (account === null) return;
+      void signCommitment(account.key, { jobId, fee, snarker: account.publicKey, issuedAt }).then(
+        (commitment) => parts.emitLater({ type: "event/commitmentSigned", commitment }),
+      );
+    },
+    makeSnark: (jobId, fee) => {
+      if (account !== null) prover.start({ jobId, fee, prover: account.publicKey });
+    },
+    abandonSnark: prover.stop,
+  };
 }
 
-const invalid = (detail: string): TransactionVerdict => ({ tag: "invalid", detail });
-const notNow = (detail: string): TransactionVerdict => ({ tag: "notNow", detail });
+function blockOf({ blocks }: Parts, hash: Hash): Block | undefined {
+  const block = blocks.applied(hash);
+  if (block === undefined || block.body === null) return undefined;
+  return { header: block.header, body: block.body };
+}
