@@ -1,7 +1,7 @@
 import type { Input } from "../core/actions.ts";
 import { uintBytes } from "../core/bytes.ts";
+import { transactionSchema } from "../core/channels/permits.ts";
 import { rpcSchema } from "../core/channels/rpc.ts";
-import { transactionSchema } from "../core/channels/transaction.ts";
 import { encode } from "../core/codec/codec.ts";
 import { itemHash } from "../core/hash.ts";
 import type { BatchId, Hash } from "../core/ids.ts";
@@ -87,7 +87,7 @@ function lifeOf(number: number, peer: number): readonly Input[] {
   return [
     { type: "event/message", attemptId, channel: "transaction", bytes: infos },
     { type: "event/message", attemptId, channel: "rpc", bytes: response },
-    { type: "event/transactionsVerified", batchId: 1 as BatchId, verdicts: [{ tag: "valid", info }] },
+    { type: "event/itemsVerified", batchId: 1 as BatchId, verdicts: [{ tag: "valid", info }] },
   ];
 }
 
@@ -100,7 +100,7 @@ function actionsOf(start: State, inputs: readonly Input[]): number {
     state = result.state;
     actions += result.actions.length;
   }
-  if (state.transactions.entries.size !== start.transactions.entries.size + 1) {
+  if (state.pools.transaction.entries.size !== start.pools.transaction.entries.size + 1) {
     throw new Error("the benchmark does not reach the pool: its inputs no longer fit the rules");
   }
   return actions;

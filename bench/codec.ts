@@ -1,7 +1,7 @@
 import { type Schema as BorshSchema, serialize } from "borsh";
 import { controlSchema } from "../core/channels/control.ts";
+import { transactionSchema } from "../core/channels/permits.ts";
 import { rpcSchema } from "../core/channels/rpc.ts";
-import { transactionSchema } from "../core/channels/transaction.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import type { Schema } from "../core/codec/schema.ts";
 import { MESSAGE_BYTES_MAX } from "../core/limits.ts";

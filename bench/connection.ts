@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
 import { parseLine } from "../core/recording.ts";
-import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
 import { startNode } from "../service/node.ts";
+import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { segmentName } from "../service/recorder.ts";
 import { print, rounded } from "./measure.ts";
 
@@ -64,12 +64,9 @@ export async function startListener(): Promise<{
 async function timeDial(address: DialAddress): Promise<ReadonlyMap<string, number>> {
   const directory = mkdtempSync(join(tmpdir(), "pollen-bench-"));
   const node = await startNode({
+    ...DEFAULT_SETTINGS,
     key: ephemeralKey(),
-    listen: null,
     peers: [address],
-    peersMax: 100,
-    admission: DEFAULT_ADMISSION,
-    trustedProxies: [],
     record: directory,
     log: pino({ level: "silent" }),
   });

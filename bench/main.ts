@@ -3,9 +3,11 @@ import { benchCluster } from "./cluster.ts";
 import { benchCodec } from "./codec.ts";
 import { benchConnection } from "./connection.ts";
 import { benchMemory } from "./memory.ts";
+import { benchStream } from "./stream.ts";
 
 benchActions();
 benchCodec();
 benchCluster();
 await benchConnection();
 await benchMemory();
+await benchStream();

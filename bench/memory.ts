@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { pino } from "pino";
-import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
 import { type RunningNode, startNode } from "../service/node.ts";
+import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { startListener } from "./connection.ts";
 import { print, rounded } from "./measure.ts";
 
@@ -19,13 +19,10 @@ export async function benchMemory(): Promise<void> {
   };
   const connect = async (): Promise<RunningNode> => {
     const node = await startNode({
+      ...DEFAULT_SETTINGS,
       key: ephemeralKey(),
-      listen: null,
       peers: [address],
       peersMax: 10,
-      admission: DEFAULT_ADMISSION,
-      trustedProxies: [],
-      record: null,
       log: pino({ level: "silent" }),
     });
     while (!node.state().peers.get(address.peerId)?.live)

@@ -1,21 +1,44 @@
+import { type BlockHeader, tipOf } from "../core/block.ts";
 import { type Hex, toHex, uintBytes } from "../core/bytes.ts";
 import type { TransactionInfo } from "../core/chain.ts";
 import { freshControl } from "../core/channels/control.ts";
+import { freshPermits } from "../core/channels/permits.ts";
 import { freshRpc } from "../core/channels/rpc.ts";
-import { freshTransaction } from "../core/channels/transaction.ts";
 import { hash } from "../core/hash.ts";
 import { toPeerId } from "../core/identity.ts";
 import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
-import { appendEntry, emptyPool } from "../core/pool-log.ts";
-import { transactionPriority } from "../core/priority.ts";
+import { SUB_WINDOWS } from "../core/limits.ts";
+import { appendEntry, emptyPool, type NewEntry } from "../core/pool-log.ts";
+import { entryFor } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import { type Attempt, initialState, type Peer, type State } from "../core/state.ts";
-import { slotOf } from "../reducers/fetch.ts";
+import { freshRecord } from "../reducers/record.ts";
 
 /** States of a given size, made directly: reaching them by inputs would take minutes. */
 
 export const START_MS = 1_800_000_000_000;
 const UNLIMITED = { burst: 1_000_000, perSecond: 1_000_000 };
+
+const ZERO = "00".repeat(32) as Hash;
+
+const GENESIS: BlockHeader = {
+  parent: ZERO,
+  height: 0,
+  slot: 0,
+  epoch: 0,
+  consensus: {
+    minWindowDensity: 0,
+    subWindowDensities: Array.from({ length: SUB_WINDOWS }, () => 0),
+    vrfOutput: ZERO,
+    stakingLock: ZERO,
+    nextLock: ZERO,
+  },
+  creator: ZERO,
+  timestamp: BigInt(START_MS),
+  bodyRoot: ZERO,
+  ledgerRoot: ZERO,
+  signature: "00".repeat(64),
+};
 
 const bytesOf = (label: string, number: number): Uint8Array => hash(label, uintBytes(number, 4));
 
@@ -49,27 +72,29 @@ export function stateWith(peers: number, transactions: number): State {
         halfOpenMax: 64,
         halfOpenPerGroupMax: 64,
       },
+      chain: {
+        slotsPerEpoch: 2_100,
+        gracePeriodEnd: 2_100,
+        genesisMs: START_MS,
+        slotMs: 1_000,
+        genesis: tipOf(GENESIS),
+      },
+      capacity: transactions + 10,
+      produces: false,
+      workFee: null,
     },
     publicKey,
     START_MS,
   );
   let pool = emptyPool<TransactionInfo>(1n);
   for (let number = 0; number < transactions; number++) {
-    const info = infoOf(number);
-    const slot = slotOf(info.sender, info.nonce);
-    pool = appendEntry(pool, {
-      hash: info.hash,
-      slot,
-      priority: transactionPriority(info),
-      info,
-      addedMs: START_MS,
-    }).pool;
+    pool = appendEntry(pool, entryFor(infoOf(number), START_MS) as NewEntry<TransactionInfo>).pool;
   }
   const numbers = Array.from({ length: peers }, (_, number) => number);
   return {
     ...state,
     nextAttemptId: peers + 1,
-    transactions: pool,
+    pools: { ...state.pools, transaction: pool },
     attempts: SortedMap.from(numbers.map((number) => [attemptIdOf(number), readyAttempt(number)])),
     peers: SortedMap.from(numbers.map((number) => [peerIdOf(number), readyPeer(number, transactions)])),
   };
@@ -99,7 +124,7 @@ function readyAttempt(number: number): Attempt {
 }
 
 function readyPeer(number: number, cursor: number): Peer {
-  const transaction = freshTransaction(START_MS);
+  const transaction = freshPermits(START_MS, 0);
   return {
     peerId: peerIdOf(number),
     dialing: null,
@@ -111,19 +136,28 @@ function readyPeer(number: number, cursor: number): Peer {
       version: 1,
       userAgent: "bench",
       control: freshControl(START_MS),
-      transaction: {
-        ...transaction,
-        cursor,
-        ours: {
-          tag: "permitGiven",
-          limit: 32,
-          sinceMs: START_MS,
-          windows: [{ seq: 0, floor: null, band: null }],
+      bestTip: null,
+      pools: {
+        transaction: {
+          ...transaction,
+          cursor,
+          // Of the same log as what is announced: it is known already, so nothing has to be reconciled.
+          settled: { epoch: 1n, next: 0n },
+          ours: {
+            tag: "permitGiven",
+            limit: 32,
+            sinceMs: START_MS,
+            windows: [{ seq: 0, floor: null, band: null, mark: 0 }],
+          },
+          nextSeq: 1,
         },
-        nextSeq: 1,
+        snark: null,
+        "snark-job-commitment": null,
       },
       rpc: freshRpc(),
-      fetching: null,
+      streaming: null,
+      fetching: { transaction: null, snark: null },
+      record: freshRecord(START_MS),
       blocked: [],
       probe: null,
     },

@@ -1,13 +1,20 @@
-import type { TransactionInfo } from "../core/chain.ts";
+import { type Tip, tipOf } from "../core/block.ts";
+import { isBetterTip } from "../core/consensus.ts";
 import type { Hash } from "../core/ids.ts";
-import { RPC_TIMEOUT_MS, SETTLE_TIMEOUT_MS } from "../core/limits.ts";
-import { holderOf } from "../core/pool-log.ts";
-import { transactionPriority } from "../core/priority.ts";
+import type { PoolName } from "../core/pools.ts";
+import { POOL_NAMES } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
-import { slotOf } from "../reducers/fetch.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
-import { checkFetchProgress, checkNoAccusation, checkPlain, type Problems } from "./invariants.ts";
+import {
+  checkFetchProgress,
+  checkNoAccusation,
+  checkNothingLost,
+  checkPlain,
+  type Problems,
+} from "./invariants.ts";
+import { type Announced, announcedNow, unsettled } from "./settlement.ts";
 import type { SimNode } from "./sim-node.ts";
+import type { Judgement } from "./sim-parts.ts";
 import type { ClusterObserver } from "./simulator.ts";
 import { announcedBy, freshLedger, observe, readWire, type WireEvent, type WireLedger } from "./wire.ts";
 
@@ -19,28 +26,34 @@ export interface Checker extends ClusterObserver {
   readonly histogram: ReadonlyMap<string, number>;
 }
 
-/** What an end was told last, and what became of it: law 2 is judged by this. */
-interface Announced {
-  readonly infos: readonly TransactionInfo[];
-  readonly atMs: number;
-}
-
 interface End {
   ledger: WireLedger;
-  announced: Announced | null;
+  /** The last tip that was sent here. */
+  tip: Tip | null;
+  /** What this end was told last, and what became of it: law 2 is judged by this. */
+  readonly announced: Map<PoolName, Announced>;
   /** By the id of our request, what it asked for. */
-  readonly asked: Map<number, { readonly hashes: readonly Hash[]; readonly atMs: number }>;
-  /** Hashes that this peer did not serve when it was asked. */
-  readonly failed: Set<Hash>;
+  readonly asked: Map<number, Asked>;
+}
+
+interface Asked {
+  readonly hashes: readonly Hash[];
+  readonly atMs: number;
 }
 
 const PLAIN_EVERY = 499;
 
-export function createChecker(judgedBy: (node: number) => ReadonlyMap<Hash, string>): Checker {
+/** @param isLiar nodes of which nothing is expected, and whom others may accuse */
+export function createChecker(
+  judgedBy: (node: number) => ReadonlyMap<Hash, Judgement>,
+  isLiar: (node: number) => boolean = () => false,
+): Checker {
   const ends = new Map<string, End>();
   const bodies = new Map<string, number>();
   const histogram = new Map<string, number>();
   const nodes = new Map<string, SimNode>();
+  const liars = new Set<string>();
+  let before: Pick<State, "pools"> | null = null;
   let steps = 0;
 
   const count = (counts: Map<string, number>, name: string): void => {
@@ -48,27 +61,37 @@ export function createChecker(judgedBy: (node: number) => ReadonlyMap<Hash, stri
   };
 
   function endOf(node: { readonly index: number; readonly life: number }, attemptId: number): End {
-    const key = `${node.index}.${node.life}.${attemptId}`;
-    const known = ends.get(key) ?? {
-      ledger: freshLedger,
-      announced: null,
-      asked: new Map(),
-      failed: new Set(),
-    };
+    const key = keyOf(node, attemptId);
+    const known = ends.get(key) ?? { ledger: freshLedger, tip: null, announced: new Map(), asked: new Map() };
     ends.set(key, known);
     return known;
   }
 
-  function book(node: SimNode, attemptId: number, event: WireEvent, nowMs: number): Problems {
+  function book(node: SimNode, attemptId: number, event: WireEvent): Problems {
     const end = endOf(node, attemptId);
+    const { state } = node;
     const { ledger, problems } = observe(end.ledger, event);
     end.ledger = ledger;
-    const infos = announcedBy(event);
-    if (infos !== null) end.announced = { infos, atMs: nowMs };
-    noteRpc(end, event, nowMs, (hash) => count(bodies, `${node.index}.${node.life} ${hash}`));
-    const { way, wire } = event;
-    if (way !== "sent" || wire.channel !== "transaction" || wire.message.tag !== "getNext") return problems;
-    return [...problems, ...unsettled(end, node.state, judgedBy(node.index), nowMs)];
+    const announced = announcedBy(event);
+    if (announced !== null) end.announced.set(announced.pool, announcedNow(state, announced));
+    noteRpc(end, event, state.timeMs, (hash) => count(bodies, `${node.index}.${node.life} ${hash}`));
+    return [...problems, ...checkSent(node, end, event)];
+  }
+
+  /** Laws about what is sent that take more than the messages themselves. */
+  function checkSent({ index, state }: SimNode, end: End, { way, wire }: WireEvent): Problems {
+    if (way !== "sent") return [];
+    if (wire.channel === "best-tip" && wire.message.tag === "bestTip") {
+      const [last, tip] = [end.tip, tipOf(wire.message.header)];
+      end.tip = tip;
+      const isNews = last === null || isBetterTip(tip, last, state.config.chain);
+      return isNews ? [] : [`sent tip ${tip.hash}, which is not better than ${last.hash} before it`];
+    }
+    const pool = POOL_NAMES.find((name) => name === wire.channel);
+    const announced = pool === undefined ? undefined : end.announced.get(pool);
+    if (wire.message.tag !== "getNext" || announced === undefined) return [];
+    const timedOut = [...end.asked.values()];
+    return unsettled(announced, timedOut, state, judgedBy(index));
   }
 
   return {
@@ -76,29 +99,45 @@ export function createChecker(judgedBy: (node: number) => ReadonlyMap<Hash, stri
     histogram,
     before: (node, input) => {
       nodes.set(`${node.index}.${node.life}`, node);
-      if (input.type !== "event/message") return;
+      before = node.state;
+      if (input.type !== "event/message" || isLiar(node.index)) return;
+      if (liars.has(keyOf(node, input.attemptId))) return;
       const wire = readWire(input.channel, input.bytes);
       if (typeof wire === "string") fail(node, [`received undecodable bytes: ${wire}`]);
-      else fail(node, book(node, input.attemptId, { way: "received", wire }, node.state.timeMs));
+      else fail(node, book(node, input.attemptId, { way: "received", wire }));
     },
-    sent: (from, attemptId, _to, channel, bytes) => {
+    sent: (from, attemptId, to, channel, bytes) => {
       const node = nodes.get(`${from.index}.${from.life}`);
-      if (node === undefined) return;
+      if (node === undefined || isLiar(from.index)) return;
+      if (isLiar(to.index)) {
+        liars.add(keyOf(from, attemptId));
+        return;
+      }
       const wire = readWire(channel, bytes);
       if (typeof wire === "string") fail(node, [`sent undecodable bytes: ${wire}`]);
-      else fail(node, book(node, attemptId, { way: "sent", wire }, node.state.timeMs));
+      else fail(node, book(node, attemptId, { way: "sent", wire }));
     },
     after: (node, _input, { state, actions }) => {
       for (const action of actions) {
         count(histogram, action.type);
         if (action.type === "connection/ended") count(histogram, `${action.by} ${action.reason}`);
       }
-      fail(node, checkNoAccusation(actions));
+      if (isLiar(node.index)) return;
+      fail(
+        node,
+        checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
+      );
       fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
+      if (before !== null) fail(node, checkNothingLost(before, state, actions));
       if (++steps % PLAIN_EVERY === 0) fail(node, checkPlain(state));
     },
   };
 }
+
+const keyOf = (
+  { index, life }: { readonly index: number; readonly life: number },
+  attemptId: number,
+): string => `${index}.${life}.${attemptId}`;
 
 function fail(node: SimNode, problems: Problems): void {
   if (problems.length > 0)
@@ -108,7 +147,7 @@ function fail(node: SimNode, problems: Problems): void {
 function noteRpc(end: End, { way, wire }: WireEvent, nowMs: number, body: (hash: Hash) => void): void {
   if (wire.channel !== "rpc") return;
   const { message } = wire;
-  if (way === "sent" && message.tag === "request" && message.body.tag === "transactions") {
+  if (way === "sent" && message.tag === "request" && "hashes" in message.body) {
     end.asked.set(message.id, { hashes: message.body.hashes, atMs: nowMs });
   }
   if (way !== "received" || message.tag !== "response") return;
@@ -117,31 +156,6 @@ function noteRpc(end: End, { way, wire }: WireEvent, nowMs: number, body: (hash:
   for (const [index, hash] of hashes.entries()) {
     const found = message.body.tag === "items" ? message.body.found[index] : null;
     if (found?.tag === "some") body(hash);
-    else if (found !== undefined) end.failed.add(hash);
+    else if (found !== undefined) for (const announced of end.announced.values()) announced.failed.add(hash);
   }
-}
-
-/**
- * Law 2: the next permit goes out when everything that the last message announced is in the pool or was dropped for
- * one of these reasons: something greater has its slot, the chain refused it, its announcer did not serve it, or
- * it took too long.
- */
-export function unsettled(
-  { announced, asked, failed }: Pick<End, "announced" | "asked" | "failed">,
-  { transactions }: Pick<State, "transactions">,
-  judged: ReadonlyMap<Hash, string>,
-  nowMs: number,
-): Problems {
-  if (announced === null || nowMs >= announced.atMs + SETTLE_TIMEOUT_MS) return [];
-  const timedOut = new Set<Hash>(failed);
-  for (const { hashes, atMs } of asked.values()) {
-    if (nowMs >= atMs + RPC_TIMEOUT_MS) for (const hash of hashes) timedOut.add(hash);
-  }
-  return announced.infos
-    .filter((info) => {
-      const { hash, sender, nonce } = info;
-      const candidate = { hash, slot: slotOf(sender, nonce), priority: transactionPriority(info) };
-      return holderOf(transactions, candidate) === undefined && !judged.has(hash) && !timedOut.has(hash);
-    })
-    .map(({ hash }) => `GetNext while ${hash} is neither in the pool nor settled`);
 }

@@ -1,15 +1,25 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import type { BestTipMessage } from "../core/channels/best-tip.ts";
+import type { PermitChannel, PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
-import type { TransactionMessage } from "../core/channels/transaction.ts";
+import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
 import { setDeadline } from "../core/deadlines.ts";
-import type { AttemptId, Hash } from "../core/ids.ts";
-import { SETTLE_TIMEOUT_MS } from "../core/limits.ts";
+import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
+import { RPC_TIMEOUT_MS, SETTLE_TIMEOUT_MS } from "../core/limits.ts";
 import { type PoolEntry, removeEntry } from "../core/pool-log.ts";
+import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { Attempt, Peer, State } from "../core/state.ts";
+import type { Attempt, Fetch, LivePeer, Peer, State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
-import { unsettled } from "./checker.ts";
-import { checkBaseline, checkFetchProgress, checkNoAccusation, checkPlain } from "./invariants.ts";
+import {
+  checkBaseline,
+  checkFetchProgress,
+  checkNoAccusation,
+  checkNothingLost,
+  checkPlain,
+} from "./invariants.ts";
+import { announcedNow, unsettled } from "./settlement.ts";
+import { DEFAULT_CONSENSUS, parametersOf } from "./sim-consensus.ts";
 import { createCluster } from "./simulator.ts";
 import { freshLedger, observe, type WireEvent, type WireLedger } from "./wire.ts";
 
@@ -17,6 +27,7 @@ import { freshLedger, observe, type WireEvent, type WireLedger } from "./wire.ts
 
 const sender = "aa".repeat(32);
 const hash = "12".repeat(32) as Hash;
+const { hash: _hash, ...header } = parametersOf(DEFAULT_CONSENSUS, 0).genesis;
 let healthy: State;
 let fetching: State;
 
@@ -44,6 +55,18 @@ const withLive = (state: State, change: Partial<NonNullable<Peer["live"]>>): Sta
   return { ...state, peers: state.peers.set(peer.peerId, { ...peer, live }) };
 };
 
+/** The state with the one peer's transaction channel changed. */
+const withPermits = (state: State, change: Partial<PermitChannel>): State => {
+  const pools = onlyPeer(state).live?.pools;
+  if (pools?.transaction == null) throw new Error("the channel is in use");
+  return withLive(state, { pools: { ...pools, transaction: { ...pools.transaction, ...change } } });
+};
+
+const withPool = (state: State, change: Partial<State["pools"]["transaction"]>): State => ({
+  ...state,
+  pools: { ...state.pools, transaction: { ...state.pools.transaction, ...change } },
+});
+
 const withDeadline = (state: State, name: string): State => ({
   ...state,
   deadlines: setDeadline(state.deadlines, { name, atMs: state.timeMs, action: { type: "tick" } }),
@@ -64,6 +87,14 @@ const without = (state: State, prefix: string): State => ({
 test("checkers: a healthy state has no problem, at rest and at work", () => {
   expect([...broken(healthy), ...checkPlain(healthy)]).toEqual([]);
   expect([...broken(fetching), ...checkPlain(fetching)]).toEqual([]);
+});
+
+const onlyLive = (state: State): LivePeer => onlyPeer(state).live as LivePeer;
+const onlyFetch = (state: State): Fetch => [...state.fetches.values()][0] as Fetch;
+const idle = (state: State): State => withLive(state, { fetching: { transaction: null, snark: null } });
+const withFetch = (state: State, change: Partial<Fetch>): State => ({
+  ...state,
+  fetches: state.fetches.set(onlyFetch(state).hash, { ...onlyFetch(state), ...change }),
 });
 
 const broken = (state: State): readonly string[] => [
@@ -113,7 +144,13 @@ describe("P30: checkers find a planted bug in", () => {
     "probe 1",
     "candidates 1",
     "cut 1",
-    "settle 1",
+    "settle transaction 1",
+    "refloor snark 7",
+    "hedge transaction 1",
+    "tip 1",
+    "sync",
+    "commitments",
+    "resume somebody",
     "rpc 0 1",
     "rpcBlocked 1",
     "stalled rpc 1",
@@ -146,42 +183,90 @@ describe("P30: checkers find a planted bug in", () => {
   });
 
   test("fetches: wanted by nobody, verified nowhere, requested by no request, forgotten", () => {
-    const [, fetch] = fetching.fetches.first() ?? [];
-    if (fetch === undefined) throw new Error("an item is being fetched");
     const { peerId } = onlyPeer(fetching);
-    const planted = (change: Partial<typeof fetch>): State => ({
-      ...fetching,
-      fetches: fetching.fetches.set(fetch.hash, { ...fetch, ...change }),
+    const requested = { tag: "requested", from: [peerId], isLate: false } as const;
+    expect(broken(withFetch(fetching, { announcers: SortedMap.empty() }))).not.toEqual([]);
+    expect(broken(withFetch(fetching, { stage: { tag: "verifying", batchId: 77 as never } }))).not.toEqual(
+      [],
+    );
+    expect(broken(withLive(withFetch(fetching, { stage: requested }), { rpc: null }))).not.toEqual([]);
+    expect(checkFetchProgress(idle(withFetch(fetching, { stage: { tag: "waiting" } })))).toHaveLength(1);
+  });
+
+  test("fetches: somebody could be asked - not if it is busy, or slow while a better one was not asked", () => {
+    const { peerId } = onlyPeer(fetching);
+    const info = onlyFetch(fetching).announcers.get(peerId);
+    const other = "12D3KooWother" as PeerId;
+    if (info === undefined) throw new Error("the peer has announced it");
+    const late = { tag: "requested", from: [other], isLate: true } as const;
+    const waiting = idle(withFetch(fetching, { stage: { tag: "waiting" } }));
+    const slow = (state: State): State =>
+      withLive(state, { record: { ...onlyLive(state).record, isSlow: true } });
+    // Another announcer who answers in time is being asked for something else.
+    const better = (state: State): State => ({
+      ...withFetch(state, { announcers: onlyFetch(state).announcers.set(other, info) }),
+      peers: state.peers.set(other, {
+        ...onlyPeer(state),
+        peerId: other,
+        live: { ...onlyLive(state), fetching: { transaction: 5, snark: null } },
+      }),
     });
-    const idle = withLive(planted({ stage: { tag: "waiting" } }), { fetching: null });
-    expect(broken(planted({ announcers: SortedMap.empty() }))).not.toEqual([]);
-    expect(broken(planted({ stage: { tag: "verifying", batchId: 77 as never } }))).not.toEqual([]);
-    expect(broken(withLive(planted({ stage: { tag: "requested", peerId } }), { rpc: null }))).not.toEqual([]);
-    expect(checkFetchProgress(idle)).toContainEqual(expect.stringContaining("every announcer is idle"));
+    expect(checkFetchProgress(fetching)).toEqual([]);
+    expect(checkFetchProgress(slow(waiting))).toHaveLength(1);
+    expect(checkFetchProgress(slow(better(waiting)))).toEqual([]);
+    expect(checkFetchProgress(better(waiting))).toHaveLength(1);
+    expect(checkFetchProgress(idle(withFetch(fetching, { stage: late })))).toHaveLength(1);
+    expect(checkFetchProgress(idle(withFetch(fetching, { stage: { ...late, isLate: false } })))).toEqual([]);
   });
 
   test("permits: one that waits for nothing, one that is forgotten, one never given", () => {
-    const channel = onlyPeer(healthy).live?.transaction;
-    if (channel == null) throw new Error("the channel is in use");
     expect(broken({ ...fetching, fetches: SortedMap.empty() })).not.toEqual([]);
-    expect(broken({ ...healthy, waiting: SortedMap.empty() })).not.toEqual([]);
-    expect(broken(withLive(healthy, { transaction: { ...channel, ours: { tag: "idle" } } }))).not.toEqual([]);
-    expect(broken(withLive(healthy, { transaction: { ...channel, theirs: { tag: "none" } } }))).not.toEqual(
-      [],
-    );
+    const waiting = { ...healthy.waiting, transaction: SortedMap.empty<PeerId, true>() };
+    expect(broken({ ...healthy, waiting })).not.toEqual([]);
+    expect(broken(withPermits(healthy, { ours: { tag: "idle" } }))).not.toEqual([]);
+    expect(broken(withPermits(healthy, { theirs: { tag: "none" } }))).not.toEqual([]);
   });
 
   test("the pool: an entry without an index, an index without an entry (P22)", () => {
-    const { transactions: pool } = healthy;
+    const pool = healthy.pools.transaction;
     const [key, entry] = pool.entries.first() as [Hash, PoolEntry<never>];
-    const planted = (change: Partial<typeof pool>): State => ({
-      ...healthy,
-      transactions: { ...pool, ...change },
+    expect(broken(withPool(healthy, { byIndex: pool.byIndex.delete(entry.index) }))).not.toEqual([]);
+    expect(broken(withPool(healthy, { byPriority: SortedMap.empty() }))).not.toEqual([]);
+    expect(broken(withPool(healthy, { bySlot: pool.bySlot.set(entry.slot, hash) }))).not.toEqual([]);
+    expect(broken(withPool(healthy, { entries: removeEntry(pool, key).entries }))).not.toEqual([]);
+  });
+
+  test("the pool: an entry that left without a reason, and each reason there is", () => {
+    const pool = healthy.pools.transaction;
+    const [key, entry] = pool.entries.first() as [Hash, PoolEntry<never>];
+    const after = withPool(healthy, removeEntry(pool, key));
+    const change = {
+      tip: healthy.chain.tip,
+      extendsOld: true,
+      removed: [key],
+      returned: [],
+      jobsAdded: [],
+      jobsRemoved: [],
+      lockHeight: 0,
+    };
+    const greater = { ...entry, hash, priority: { class: 60_000, hash } };
+    const replaced = withPool(after, {
+      entries: after.pools.transaction.entries.set(hash, greater),
+      bySlot: after.pools.transaction.bySlot.set(entry.slot, hash),
     });
-    expect(broken(planted({ byIndex: pool.byIndex.delete(entry.index) }))).not.toEqual([]);
-    expect(broken(planted({ byPriority: SortedMap.empty() }))).not.toEqual([]);
-    expect(broken(planted({ bySlot: pool.bySlot.set(entry.slot, hash) }))).not.toEqual([]);
-    expect(broken(planted({ entries: removeEntry(pool, key).entries }))).not.toEqual([]);
+    const floor = { class: 50_000, hash };
+    const full = {
+      ...after,
+      floors: { ...after.floors, transaction: { mark: 1, peaks: [{ mark: 1, floor }] } },
+    };
+    expect(checkNothingLost(healthy, after, [])).toHaveLength(1);
+    expect(checkNothingLost(healthy, after, [{ type: "pool/followTip", change }])).toEqual([]);
+    expect(
+      checkNothingLost(healthy, after, [{ type: "pool/followTip", change: { ...change, removed: [] } }]),
+    ).toHaveLength(1);
+    expect(checkNothingLost(healthy, replaced, [])).toEqual([]);
+    expect(checkNothingLost(healthy, full, [])).toEqual([]);
+    expect(checkNothingLost(healthy, healthy, [])).toEqual([]);
   });
 
   test("the state: something that does not survive its recording", () => {
@@ -194,6 +279,7 @@ describe("P30: checkers find a planted bug in", () => {
     const planted = { type: "connection/disconnect", attemptId, reason: "noPermit", detail: "" } as const;
     expect(checkNoAccusation([planted])).toHaveLength(1);
     expect(checkNoAccusation([{ ...planted, reason: "shutdown" }])).toEqual([]);
+    expect(checkNoAccusation([planted], (liar) => liar === attemptId)).toEqual([]);
   });
 
   test("a node at rest: anything that is left", () => {
@@ -210,25 +296,34 @@ const booked = (...events: readonly WireEvent[]): readonly string[] => {
   });
 };
 
-const on = (way: WireEvent["way"], message: TransactionMessage): WireEvent => ({
+const on = (way: WireEvent["way"], message: PoolMessage, pool: PoolName = "transaction"): WireEvent => ({
   way,
-  wire: { channel: "transaction", message },
+  wire: { channel: pool, message },
 });
 const rpc = (way: WireEvent["way"], message: RpcMessage): WireEvent => ({
   way,
   wire: { channel: "rpc", message },
 });
-const getNext = (seq: number, limit = 1): TransactionMessage => ({
+const tip = (way: WireEvent["way"], message: BestTipMessage): WireEvent => ({
+  way,
+  wire: { channel: "best-tip", message },
+});
+const stream = (way: WireEvent["way"], message: StreamingMessage): WireEvent => ({
+  way,
+  wire: { channel: "streaming-rpc", message },
+});
+const window = (seq: number) => ({ seq, floor: null, band: null });
+const getNext = (seq: number, limit = 1): PoolMessage => ({
   tag: "getNext",
   limit,
-  window: { seq, floor: null, band: null },
+  window: window(seq),
   resume: null,
 });
 const info = { hash, fee: 1n, sender, nonce: 0 };
-const infos = (count: number): TransactionMessage => ({
+const infos = (count: number, seq = 0): PoolMessage => ({
   tag: "infos",
   cursor: { epoch: 0n, next: 1n },
-  seq: 0,
+  seq,
   rest: null,
   items: Array.from({ length: count }, () => info),
 });
@@ -247,23 +342,49 @@ describe.each(["sent", "received"] as const)("P30: the wire ledger, messages %s,
   const back = way === "sent" ? "received" : "sent";
 
   test("nothing wrong with permit after permit, and response after request", () => {
-    const permits = [on(way, getNext(0)), on(back, infos(1)), on(way, getNext(1))];
-    expect(booked(...permits, rpc(way, request(0)), rpc(back, response(0)))).toEqual([]);
+    const permits = POOL_NAMES.flatMap((pool) => [
+      on(way, getNext(0), pool),
+      on(way, { tag: "refloor", window: window(1) }, pool),
+      on(back, infos(1), pool),
+      on(way, getNext(2), pool),
+    ]);
+    const tips = [
+      tip(way, { tag: "getNext" }),
+      tip(back, { tag: "bestTip", header }),
+      tip(way, { tag: "getNext" }),
+    ];
+    expect(booked(...permits, ...tips, rpc(way, request(0)), rpc(back, response(0)))).toEqual([]);
   });
 
   test("a second GetNext while one is open", () => {
     expect(booked(on(way, getNext(0)), on(way, getNext(1)))).toHaveLength(1);
+    expect(booked(tip(way, { tag: "getNext" }), tip(way, { tag: "getNext" }))).toHaveLength(1);
   });
 
-  test("a window that does not grow", () => {
-    expect(booked(on(way, getNext(1)), on(back, infos(1)), on(way, getNext(1)))).toHaveLength(1);
-    expect(booked(on(way, getNext(1)), on(way, { tag: "refloor", window: getWindow(0) }))).toHaveLength(1);
+  test("a tip without a permit, and a second one for one permit", () => {
+    const announced = tip(back, { tag: "bestTip", header });
+    expect(booked(announced)).toHaveLength(1);
+    expect(booked(tip(way, { tag: "getNext" }), announced, announced)).toHaveLength(1);
+  });
+
+  test("a window that does not grow, and a floor where there is none", () => {
+    expect(booked(on(way, getNext(1)), on(back, infos(1, 1)), on(way, getNext(1)))).toHaveLength(1);
+    expect(booked(on(way, getNext(1)), on(way, { tag: "refloor", window: window(0) }))).toHaveLength(1);
+    const floored = { tag: "refloor", window: { ...window(1), floor: { class: 1, hash } } } as const;
+    expect(booked(on(way, getNext(0), "snark"), on(way, floored, "snark"))).toHaveLength(1);
   });
 
   test("Infos without a permit, a second time for one permit, and more than its limit", () => {
-    expect(booked(on(way, infos(1)))).toHaveLength(1);
-    expect(booked(on(way, getNext(0)), on(back, infos(1)), on(back, infos(1)))).toHaveLength(1);
+    expect(booked(on(way, getNext(0)), on(back, infos(1)), on(back, infos(1)))).toHaveLength(2);
     expect(booked(on(way, getNext(0, 2)), on(back, infos(3)))).toHaveLength(1);
+  });
+
+  test("Infos for a window that was not given, with nothing in them, or with what is not above the floor", () => {
+    const floored = { ...window(0), floor: { class: 1, hash } };
+    expect(booked(on(way, getNext(0)), on(back, infos(1, 1)))).toHaveLength(1);
+    expect(booked(on(way, getNext(0)), on(back, infos(0)))).toHaveLength(1);
+    const permit = { tag: "getNext", limit: 1, window: floored, resume: null } as const;
+    expect(booked(on(way, permit), on(back, infos(1)))).toHaveLength(1);
   });
 
   test("a fifth open request, an id out of turn", () => {
@@ -271,14 +392,33 @@ describe.each(["sent", "received"] as const)("P30: the wire ledger, messages %s,
     expect(booked(rpc(way, request(1)))).toHaveLength(1);
   });
 
-  test("a response to nothing, a second one, one with more than was asked", () => {
+  test("a response to nothing, a second one, one with more than was asked, one of another kind", () => {
+    const other = { tag: "response", id: 0, body: { tag: "peers", addresses: [] } } as const;
+    expect(booked(rpc(way, request(0)), rpc(back, other))).toHaveLength(1);
     expect(booked(rpc(way, response(0)))).toHaveLength(1);
     expect(booked(rpc(way, request(0)), rpc(back, response(0)), rpc(back, response(0)))).toHaveLength(1);
     expect(booked(rpc(way, request(0)), rpc(back, response(0, 2)))).toHaveLength(1);
   });
 });
 
-const getWindow = (seq: number) => ({ seq, floor: null, band: null });
+describe.each(["sent", "received"] as const)("P30: the wire ledger, streams that are %s, finds", (way) => {
+  const back = way === "sent" ? "received" : "sent";
+  const open = (id: number): WireEvent => stream(way, { tag: "request", id, root: hash });
+  const next = (count: number): WireEvent => stream(way, { tag: "next", id: 0, from: 0, count });
+  const chunk = stream(back, { tag: "chunk", id: 0, index: 0, data: new Uint8Array(), proof: [] });
+
+  test("nothing wrong with chunks that were permitted, nor with what comes after the end", () => {
+    const end = stream(way, { tag: "cancel", id: 0 });
+    expect(booked(open(0), next(8), chunk, chunk, next(2), end, chunk, open(1))).toEqual([]);
+  });
+
+  test("a second open stream, an id out of turn, a chunk without a permit, too much permitted", () => {
+    expect(booked(open(0), open(1))).toHaveLength(1);
+    expect(booked(open(1))).toHaveLength(1);
+    expect(booked(open(0), next(1), chunk, chunk)).toHaveLength(1);
+    expect(booked(open(0), next(4), next(5))).toHaveLength(1);
+  });
+});
 
 test("the wire ledger finds what is sent after Goodbye, and control before Hello", () => {
   const goodbye = {
@@ -291,22 +431,24 @@ test("the wire ledger finds what is sent after Goodbye, and control before Hello
 });
 
 test("law 2 finds a permit given while an announced item is unsettled, and accepts each stated reason", () => {
-  const announced = { infos: [info], atMs: 0 };
-  const asked = new Map([[0, { hashes: [hash], atMs: 0 }]]);
-  const fresh = { announced, asked, failed: new Set<Hash>() };
-  const empty = {
-    transactions: {
-      ...healthy.transactions,
-      entries: SortedMap.empty<Hash, never>(),
-      bySlot: SortedMap.empty<string, Hash>(),
-    },
-  };
-  expect(unsettled(fresh, empty, new Map(), 100)).toHaveLength(1);
-  expect(unsettled({ ...fresh, announced: null }, empty, new Map(), 100)).toEqual([]);
-  expect(unsettled(fresh, empty, new Map([[hash, "invalid"]]), 100)).toEqual([]);
-  expect(unsettled({ ...fresh, failed: new Set([hash]) }, empty, new Map(), 100)).toEqual([]);
-  expect(unsettled(fresh, empty, new Map(), 5_000)).toEqual([]);
-  expect(unsettled({ ...fresh, asked: new Map() }, empty, new Map(), SETTLE_TIMEOUT_MS)).toEqual([]);
+  const empty = withPool(healthy, {
+    entries: SortedMap.empty(),
+    byIndex: SortedMap.empty(),
+    byPriority: SortedMap.empty(),
+    bySlot: SortedMap.empty(),
+  });
+  const at = (ms: number): State => ({ ...empty, timeMs: ms });
+  const announced = announcedNow(at(0), { pool: "transaction", infos: [info] });
+  const judged = (atMs: number) => new Map([[hash, { tag: "invalid", atMs } as const]]);
+  const asked = [{ hashes: [hash], atMs: 0 }];
+  expect(unsettled(announced, asked, at(100), new Map())).toHaveLength(1);
+  expect(unsettled(announced, asked, at(100), judged(50))).toEqual([]);
+  expect(unsettled(announced, asked, at(100), judged(-1))).toHaveLength(1);
+  expect(unsettled({ ...announced, failed: new Set([hash]) }, asked, at(100), new Map())).toEqual([]);
+  expect(unsettled(announced, asked, at(RPC_TIMEOUT_MS), new Map())).toEqual([]);
+  expect(unsettled(announced, [], at(RPC_TIMEOUT_MS), new Map())).toHaveLength(1);
+  expect(unsettled(announced, [], at(SETTLE_TIMEOUT_MS), new Map())).toEqual([]);
   // The healthy pool holds a transaction of the same sender and nonce and of a greater fee.
-  expect(unsettled(fresh, healthy, new Map(), 100)).toEqual([]);
+  expect(unsettled(announced, [], { ...healthy, timeMs: 100 }, new Map())).toEqual([]);
+  expect(announcedNow(healthy, { pool: "transaction", infos: [info] }).infos).toEqual([]);
 });

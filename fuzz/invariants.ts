@@ -1,10 +1,15 @@
 import type { Action } from "../core/actions.ts";
-import type { Hash, PeerId } from "../core/ids.ts";
-import { RPC_OPEN_MAX } from "../core/limits.ts";
+import { isAbove } from "../core/floors.ts";
+import type { Hash, JobId, PeerId } from "../core/ids.ts";
+import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX } from "../core/limits.ts";
 import { fromJson, toJson } from "../core/plain.ts";
+import type { PoolEntry, PoolLog } from "../core/pool-log.ts";
+import { type FetchedPool, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
+import { comparePriority } from "../core/priority.ts";
 import { severity } from "../core/reasons.ts";
-import type { LivePeer, State } from "../core/state.ts";
+import type { Fetch, LivePeer, State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
+import { floorOf } from "../reducers/pools.ts";
 
 /**
  * What is true in a simulated network beyond the invariants of every state (reducers/invariants.ts). Each function
@@ -12,13 +17,16 @@ import { stateHash } from "../core/state-hash.ts";
  */
 export type Problems = readonly string[];
 
-/** What waits to be fetched is asked for as soon as one of its announcers can be asked. */
-export function checkFetchProgress({ fetches, peers }: State): Problems {
+/**
+ * What waits to be fetched is asked for as soon as one of its announcers can be asked. A slow one is not, while there
+ * is a better one that was not asked: but then that one is busy, or it would have been.
+ */
+export function checkFetchProgress(state: State): Problems {
   const problems: string[] = [];
-  for (const [hash, { announcers, stage }] of fetches.entries()) {
-    if (stage.tag !== "waiting" || [...announcers.keys()].some((id) => isBusy(liveOf(peers.get(id)))))
-      continue;
-    problems.push(`${short(hash)} waits and every announcer is idle`);
+  for (const fetch of state.fetches.values()) {
+    const idle = [...fetch.announcers.keys()].find((peerId) => couldAsk(state, fetch, peerId));
+    if (idle === undefined) continue;
+    problems.push(`${short(fetch.hash)} is ${fetch.stage.tag} and ${short(idle)} could be asked for it`);
   }
   return problems;
 }
@@ -29,13 +37,40 @@ export function checkPlain(state: State): Problems {
   return stateHash(again) === stateHash(state) ? [] : ["the state is another after toJson and fromJson"];
 }
 
-/** Honest nodes never accuse each other of what only a liar does (section 1). */
-export function checkNoAccusation(actions: readonly Action[]): Problems {
+/** Honest nodes never accuse each other of what only a liar does (section 1). @param isLiar who may be accused */
+export function checkNoAccusation(
+  actions: readonly Action[],
+  isLiar: (attemptId: number) => boolean = () => false,
+): Problems {
   const problems: string[] = [];
   for (const action of actions) {
     const isEnd = action.type === "connection/disconnect" || action.type === "connection/ended";
-    if (isEnd && severity(action.reason) === "violation") {
+    if (isEnd && severity(action.reason) === "violation" && !isLiar(action.attemptId)) {
       problems.push(`${action.type} for ${action.reason}: ${action.detail}`);
+    }
+  }
+  return problems;
+}
+
+/**
+ * Nothing leaves a pool but for one of these reasons: something greater has its slot, the pool is full of greater ones,
+ * the chain has no use for it, or it is too old.
+ */
+export function checkNothingLost(
+  before: Pick<State, "pools">,
+  after: State,
+  actions: readonly Action[],
+): Problems {
+  const problems: string[] = [];
+  for (const pool of POOL_NAMES) {
+    const [old, now]: readonly PoolLog<PoolInfo>[] = [before.pools[pool], after.pools[pool]];
+    if (old === undefined || now === undefined || old === now) continue;
+    const gone = [...old.entries.values()].filter(({ hash }) => !now.entries.has(hash));
+    if (gone.length === 0) continue;
+    const dropped = droppedBy(actions);
+    for (const entry of gone) {
+      if (!isReplaced(now, entry) && !isCrowdedOut(after, pool, entry) && !dropped(entry.info, after.timeMs))
+        problems.push(`${short(entry.hash)} left the ${pool} pool for no reason`);
     }
   }
   return problems;
@@ -46,19 +81,60 @@ export function checkBaseline(state: State): Problems {
   const left = {
     attempts: state.attempts.size,
     peers: state.peers.size,
-    waiting: state.waiting.size,
+    waiting: POOL_NAMES.reduce((sum, pool) => sum + state.waiting[pool].size, 0),
     fetches: state.fetches.size,
     batches: state.batches.size,
     replays: state.admission.replays.size,
-    deadlines: state.deadlines.byName.size,
+    deadlines: state.deadlines.byName.size - state.resumes.size,
   };
   return Object.entries(left).flatMap(([name, count]) => (count === 0 ? [] : [`${count} ${name} are left`]));
 }
 
-const liveOf = (peer: { readonly live: LivePeer | null } | undefined): LivePeer | null => peer?.live ?? null;
+const liveOf = ({ peers }: State, peerId: PeerId): LivePeer | null => peers.get(peerId)?.live ?? null;
+
+function couldAsk(state: State, { pool, announcers, stage }: Fetch, peerId: PeerId): boolean {
+  // A commitment is complete in itself: it never waits.
+  if (pool === "snark-job-commitment") return stage.tag !== "verifying";
+  const asked = stage.tag === "requested" ? stage.from : [];
+  const isOpen =
+    stage.tag === "waiting" ||
+    (stage.tag === "requested" && stage.isLate && asked.length < ASKED_AT_ONCE_MAX);
+  const live = liveOf(state, peerId);
+  if (!isOpen || asked.includes(peerId) || live === null || isBusy(live, pool)) return false;
+  const isBetter = (other: PeerId): boolean =>
+    other !== peerId && !asked.includes(other) && liveOf(state, other)?.record.isSlow === false;
+  return !live.record.isSlow || ![...announcers.keys()].some(isBetter);
+}
 
 /** It is being asked for something, or cannot be asked: it is asked again when that is over. */
-const isBusy = (live: LivePeer | null): boolean =>
-  live !== null && (live.fetching !== null || (live.rpc?.ours.length ?? RPC_OPEN_MAX) >= RPC_OPEN_MAX);
+const isBusy = ({ fetching, rpc, blocked }: LivePeer, pool: FetchedPool): boolean =>
+  fetching[pool] !== null || blocked.includes("rpc") || (rpc?.ours.length ?? RPC_OPEN_MAX) >= RPC_OPEN_MAX;
+
+function isReplaced(
+  { bySlot, entries }: PoolLog<PoolInfo>,
+  { slot, priority }: PoolEntry<PoolInfo>,
+): boolean {
+  const holder = entries.get(bySlot.get(slot) ?? ("" as Hash));
+  return holder !== undefined && comparePriority(holder.priority, priority) < 0;
+}
+
+function isCrowdedOut(state: State, pool: PoolName, { priority }: PoolEntry<PoolInfo>): boolean {
+  const floor = floorOf(state, pool);
+  return floor !== null && !isAbove(priority, floor);
+}
+
+function droppedBy(actions: readonly Action[]): (info: PoolInfo, nowMs: number) => boolean {
+  const [removed, jobs] = [new Set<Hash>(), new Set<JobId>()];
+  for (const action of actions) {
+    if (action.type !== "pool/followTip") continue;
+    for (const hash of action.change.removed) removed.add(hash);
+    for (const jobId of action.change.jobsRemoved) jobs.add(jobId);
+  }
+  return (info, nowMs) => {
+    if ("nonce" in info) return removed.has(info.hash);
+    if (jobs.has(info.jobId)) return true;
+    return "issuedAt" in info && Number(info.issuedAt) + COMMITMENT_AGE_MAX_MS <= nowMs;
+  };
+}
 
 const short = (id: Hash | PeerId): string => id.slice(-8);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Input } from "../core/actions.ts";
+import { type PoolMessage, transactionSchema } from "../core/channels/permits.ts";
 import { type RpcMessage, rpcSchema } from "../core/channels/rpc.ts";
-import { type TransactionMessage, transactionSchema } from "../core/channels/transaction.ts";
 import { encode } from "../core/codec/codec.ts";
+import type { Schema } from "../core/codec/schema.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
@@ -16,9 +17,9 @@ type Bytes = { readonly channel: "rpc" | "transaction"; readonly bytes: Uint8Arr
 
 const rpc = (message: RpcMessage): Bytes => ({ channel: "rpc", bytes: encode(rpcSchema, message) });
 const request = (id: number): Bytes => rpc({ tag: "request", id, body: { tag: "peers" } });
-const transaction = (message: TransactionMessage): Bytes => ({
+const transaction = (message: PoolMessage): Bytes => ({
   channel: "transaction",
-  bytes: encode(transactionSchema, message),
+  bytes: encode(transactionSchema as Schema<PoolMessage>, message),
 });
 const window = { seq: 0, floor: null, band: null };
 const getNext = transaction({ tag: "getNext", limit: 1, window, resume: null });
@@ -130,7 +131,14 @@ describe("an item whose only announcer froze before it served the item", () => {
     cluster.dial(0, 1);
     cluster.runUntilQuiet();
     for (const nonce of [1, 2]) {
-      cluster.submit(1, { fee: 5n, sender: "aa".repeat(32), nonce, verdict: "valid", salt: 0 });
+      // The second is above the band that was asked for the first: that is held back for a while.
+      cluster.submit(1, {
+        fee: 5n ** BigInt(nonce),
+        sender: "aa".repeat(32),
+        nonce,
+        verdict: "valid",
+        salt: 0,
+      });
       frozen.length = 0;
       while (frozen.length === 0) cluster.runFor(1);
       // The announcement is on its way; the request for the item finds nobody.
@@ -138,7 +146,7 @@ describe("an item whose only announcer froze before it served the item", () => {
       cluster.runFor(7_000);
       cluster.node(1).thaw();
       cluster.runUntilQuiet();
-      expect(cluster.node(0).state.transactions.entries.size).toBe(nonce);
+      expect(cluster.node(0).state.pools.transaction.entries.size).toBe(nonce);
     }
     expect(new Set(bands)).toEqual(new Set(["getNext", "refloor"]));
     expect(Object.keys(cluster.node(0).state.endings)).toEqual([]);

@@ -1,72 +1,69 @@
-import type { TransactionInfo, TransactionVerdict } from "../core/chain.ts";
-import { decode, encode } from "../core/codec/codec.ts";
-import { hex, type Infer, refined, struct, u8, u32, u64 } from "../core/codec/schema.ts";
-import { itemHash } from "../core/hash.ts";
 import type { Hash } from "../core/ids.ts";
-import { ITEM_BYTES_MAX } from "../core/limits.ts";
 import type { Chain } from "../core/services.ts";
-import type { Give, Later } from "./sim-host.ts";
+import { POOL } from "./sim-adoption.ts";
+import { blockService } from "./sim-blocks.ts";
+import { DEFAULT_CONSENSUS } from "./sim-consensus.ts";
+import { PADDING_MAX, signed } from "./sim-items.ts";
+import { encodeLedger } from "./sim-ledger.ts";
+import { bestBlock, type ChainHost, type ChainOptions, createParts, type Judgement } from "./sim-parts.ts";
+import { createProver, type ProofCounts } from "./sim-prover.ts";
+import type { TreeBlock } from "./sim-tree.ts";
+import { itemService } from "./sim-verdicts.ts";
 
-/** A trivial second chain, independent of the real one: a transaction says itself what is to be thought of it. */
-export const VERDICTS = ["valid", "invalid", "notNow"] as const;
+/**
+ * A second chain, trivial and independent of the real one: it proves that core, reducers and effects know nothing of
+ * either. Items and headers say themselves what is to be thought of them, and the scenario decides who produces when.
+ */
+export interface SimChain extends Chain {
+  readonly best: () => TreeBlock;
+  /** Blocks that are applied and kept. */
+  readonly tree: ReadonlyMap<Hash, TreeBlock>;
+  readonly bytesOf: (hash: Hash) => Uint8Array | null;
+  /** What it keeps because it called it valid and was not told to forget it. */
+  readonly held: () => readonly Hash[];
+  /** Of every hash that it ever judged the last judgement. */
+  readonly judged: ReadonlyMap<Hash, Judgement>;
+  readonly proofs: ProofCounts;
+  /** What peers may have streamed: the ledger after a block. */
+  readonly provide: (root: Hash) => Uint8Array | null;
+}
 
-const transactionSchema = struct({
-  fee: u64,
-  sender: hex(32),
-  nonce: u32,
-  verdict: refined(u8, (verdict) => (verdict < VERDICTS.length ? null : `verdict ${verdict} is unknown`)),
-  salt: u32,
-});
-export type SimTransaction = Omit<Infer<typeof transactionSchema>, "verdict"> & {
-  readonly verdict: (typeof VERDICTS)[number];
+export const DEFAULT_CHAIN: ChainOptions = {
+  ...DEFAULT_CONSENSUS,
+  transactionsMax: 16,
+  jobsMax: 64,
+  isBatchOnly: false,
+  isGullible: () => false,
+  mayProduce: () => true,
+  proofMs: [2_000, 6_000],
+  proofSize: PADDING_MAX,
 };
 
-export const encodeTransaction = (transaction: SimTransaction): Uint8Array =>
-  encode(transactionSchema, { ...transaction, verdict: VERDICTS.indexOf(transaction.verdict) });
-
-/** What anybody who has the bytes knows of them: the oracle of the tests uses it too. */
-export function judge(bytes: Uint8Array): TransactionVerdict {
-  const decoded = decode(transactionSchema, bytes, ITEM_BYTES_MAX);
-  if (decoded.tag === "failed") return { tag: "invalid", detail: decoded.detail };
-  const { fee, sender, nonce, verdict } = decoded.value;
-  const tag = VERDICTS[verdict] ?? "invalid";
-  if (tag !== "valid") return { tag, detail: `the transaction says that it is ${tag}` };
-  const info: TransactionInfo = { hash: itemHash(bytes) as Hash, fee, sender, nonce };
-  return { tag, info };
-}
-
-export interface SimChain extends Chain {
-  /** The bytes it keeps for those who ask: what is in the pool, once all verdicts are in. */
-  readonly kept: ReadonlyMap<Hash, Uint8Array>;
-  /** Every hash it ever judged. */
-  readonly judged: ReadonlyMap<Hash, TransactionVerdict["tag"]>;
-}
-
-export function createChain(later: Later, give: Give): SimChain {
-  const kept = new Map<Hash, Uint8Array>();
-  const judged = new Map<Hash, TransactionVerdict["tag"]>();
+export function createChain(host: ChainHost, options: ChainOptions): SimChain {
+  const parts = createParts(host, options);
+  const { store, tree, judged } = parts;
+  const drawMs = (): number => host.between(...options.proofMs);
+  const prover = createProver({ ...host, drawMs, size: options.proofSize }, (jobId, bytes) =>
+    host.give({ type: "event/snarkMade", jobId, bytes }),
+  );
   return {
-    kept,
+    tree,
     judged,
-    verifyTransactions: (batchId, items) => {
-      const verdicts = items.map(({ bytes }) => judge(bytes));
-      later(() => {
-        for (const [index, { hash, bytes }] of items.entries()) {
-          const tag = verdicts[index]?.tag ?? "invalid";
-          judged.set(hash, tag);
-          if (tag === "valid") kept.set(hash, bytes);
-        }
-        give({ type: "event/transactionsVerified", batchId, verdicts });
-      });
+    proofs: prover.counts,
+    best: () => bestBlock(parts),
+    bytesOf: store.bytesOf,
+    held: () => store.claimedBy(POOL),
+    provide: (root) => {
+      const block = [...tree.values()].find(({ tip }) => tip.ledgerRoot === root);
+      return block === undefined ? store.bytesOf(root) : encodeLedger(block.ledger);
     },
-    loadItems: (attemptId, rpcId, hashes) => {
-      later(() => {
-        const items = hashes.map((hash) => kept.get(hash) ?? null);
-        give({ type: "event/itemsLoaded", attemptId, rpcId, items });
-      });
+    ...itemService(parts),
+    ...blockService(parts),
+    signCommitment: (jobId, fee, issuedAt) => {
+      const commitment = signed({ jobId, fee, snarker: host.publicKey, issuedAt });
+      host.later(() => host.give({ type: "event/commitmentSigned", commitment }));
     },
-    forgetItems: (hashes) => {
-      for (const hash of hashes) kept.delete(hash);
-    },
+    makeSnark: prover.make,
+    abandonSnark: prover.abandon,
   };
 }

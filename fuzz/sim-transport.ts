@@ -30,6 +30,12 @@ export interface NetworkObserver {
   ) => void;
 }
 
+/**
+ * What a link makes of a message: the bytes that travel, or null if it is swallowed. Other than a lost link the sender
+ * never hears of it: this is how nodes are made that lie or that lack a rule.
+ */
+export type Tamper = (from: Host, to: Host, channel: ChannelName, bytes: Uint8Array) => Uint8Array | null;
+
 /** One side of a connection. */
 interface Endpoint {
   readonly host: Host;
@@ -56,7 +62,11 @@ interface Endpoint {
 const CHECK_ROUND_TRIPS = 3;
 const PORT_FIRST = 40_000;
 
-export function createNetwork(world: World, observer: NetworkObserver): SimNetwork {
+export function createNetwork(
+  world: World,
+  observer: NetworkObserver,
+  tamper: Tamper = (_from, _to, _channel, bytes) => bytes,
+): SimNetwork {
   const endpoints = new Map<string, Endpoint>();
   const latencies = new Map<string, number>();
   let created = 0;
@@ -150,11 +160,13 @@ export function createNetwork(world: World, observer: NetworkObserver): SimNetwo
     );
   }
 
-  function send(side: Endpoint, channel: ChannelName, bytes: Uint8Array): void {
+  function send(side: Endpoint, channel: ChannelName, given: Uint8Array): void {
     const { peer } = side;
     const openMs = side.openMs.get(channel) ?? Number.POSITIVE_INFINITY;
     if (side.closing) return;
     assert(peer !== null && openMs <= clock.nowMs, `${channel} is open when the core sends on it`);
+    const bytes = tamper(side.host, peer.host, channel, given);
+    if (bytes === null) return;
     observer.sent(side.host, side.attemptId, peer.host, channel, bytes);
     const earliestMs = Math.max(side.arrivesMs.get(channel) ?? 0, peer.openMs.get(channel) ?? 0);
     const atMs = Math.max(earliestMs, clock.nowMs + flightMs(side.host, peer.host));

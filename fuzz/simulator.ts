@@ -1,31 +1,47 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { ascii, toHex } from "../core/bytes.ts";
 import { itemHash } from "../core/hash.ts";
-import type { Hash, PeerId, RequestId } from "../core/ids.ts";
-import { PEERS_MAX_DEFAULT } from "../core/limits.ts";
+import type { Hash, RequestId } from "../core/ids.ts";
+import { PEERS_MAX_DEFAULT, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
 import type { DialAddress } from "../core/multiaddr.ts";
+import type { FetchedPool } from "../core/pools.ts";
 import { type Config, DEFAULT_ADMISSION } from "../core/state.ts";
-import { createChain, encodeTransaction, type SimChain, type SimTransaction } from "./sim-chain.ts";
+import { pendingIn } from "./pending.ts";
+import { createChain, DEFAULT_CHAIN, type SimChain } from "./sim-chain.ts";
 import { type Clock, createClock } from "./sim-clock.ts";
+import { parametersOf, slotAt } from "./sim-consensus.ts";
 import { createCrypto, createVault, type Vault } from "./sim-crypto.ts";
 import { DEFAULT_LINK, type Host, type Later, type LinkOptions, type World } from "./sim-host.ts";
 import { type Identity, identityOf } from "./sim-identity.ts";
+import { encodeSnark, encodeTransaction, type SimSnark, type SimTransaction } from "./sim-items.ts";
 import { createNode, type NodeObserver, type SimNode } from "./sim-node.ts";
+import type { ChainHost, ChainOptions } from "./sim-parts.ts";
 import { createRandom, type Random } from "./sim-random.ts";
 import { createWeb, type SimWeb } from "./sim-signaling.ts";
-import { createNetwork, type NetworkObserver, type SimNetwork } from "./sim-transport.ts";
+import { createStreams } from "./sim-streams.ts";
+import { createNetwork, type NetworkObserver, type SimNetwork, type Tamper } from "./sim-transport.ts";
 
 export interface ClusterOptions {
   readonly nodes: number;
   readonly seed: number;
   readonly link?: Partial<LinkOptions>;
+  readonly chain?: Partial<ChainOptions>;
   readonly config?: Partial<Config>;
+  /** What one node is told in addition. */
+  readonly configOf?: (index: number) => Partial<Config>;
+  readonly tamper?: Tamper;
   readonly isRecorded?: boolean;
   /** Everybody who watches, in this order: checkers, counters, the transcript. */
   readonly observers?: readonly ClusterObserver[];
 }
 
 export type ClusterObserver = Partial<NodeObserver> & Partial<NetworkObserver>;
+
+export interface Submission {
+  readonly hash: Hash;
+  /** The answer is under this number in `SimNode.answers`. */
+  readonly requestId: RequestId;
+}
 
 /** Many nodes in one process on one virtual clock: the same options give the same run, to the last bit. */
 export interface Cluster {
@@ -41,7 +57,10 @@ export interface Cluster {
   readonly identity: (index: number) => Identity;
   readonly addressOf: (index: number) => DialAddress;
   readonly dial: (from: number, to: number) => RequestId;
-  readonly submit: (index: number, transaction: SimTransaction) => Hash;
+  readonly submit: (index: number, transaction: SimTransaction) => Submission;
+  readonly submitSnark: (index: number, snark: SimSnark) => Submission;
+  /** Makes a block of the present slot on a block that the node has applied, out of all that it has. */
+  readonly produce: (index: number, parent?: Hash) => void;
   /** The link breaks at once; both ends are told after `noticeMs`. */
   readonly cutLink: (a: number, b: number, noticeMs?: number) => void;
   readonly kill: (index: number) => void;
@@ -71,11 +90,12 @@ export function createCluster(options: ClusterOptions): Cluster {
   const secrets = new Map(identities.map(({ publicKey, secret }) => [publicKey, secret]));
   const vault = createVault((publicKey) => secrets.get(publicKey));
   const web = createWeb(world);
-  const network = createNetwork(world, {
-    sent: (...sent) => {
-      for (const observer of observers) observer.sent?.(...sent);
-    },
-  });
+  const chainOptions: ChainOptions = { ...DEFAULT_CHAIN, ...options.chain };
+  const parameters = parametersOf(chainOptions, START_MS);
+  const sent: NetworkObserver["sent"] = (...message) => {
+    for (const observer of observers) observer.sent?.(...message);
+  };
+  const network = createNetwork(world, { sent }, options.tamper);
   const nodeObserver: NodeObserver = {
     before: (node, input) => {
       for (const observer of observers) observer.before?.(node, input);
@@ -94,20 +114,38 @@ export function createCluster(options: ClusterOptions): Cluster {
       index,
       life,
       address: addressOfIndex(index),
-      config: { ...defaultConfig(identity, index), ...options.config },
+      config: {
+        ...defaultConfig(identity, index),
+        chain: parameters,
+        ...options.config,
+        ...options.configOf?.(index),
+      },
       seed: toHex(sha256(ascii(`${seed} ${index} ${life}`))),
       clock,
       isRecorded: options.isRecorded ?? false,
       observer: nodeObserver,
       services: (host, answer) => {
         const later = laterOf(world, host);
-        const chain = createChain(later, host.give);
+        const chainHost: ChainHost = {
+          node: index,
+          publicKey: identity.publicKey,
+          parameters,
+          nowMs: () => clock.nowMs,
+          between: random.between,
+          after: (delayMs, run) => clock.after(delayMs, () => (host.isAlive() ? run() : undefined)),
+          later,
+          give: host.give,
+          received: (root) => streams.received(root),
+        };
+        const chain = createChain(chainHost, chainOptions);
+        const streams = createStreams(later, host.give, chain.provide);
         chains[index] = chain;
         return {
           transport: network.transportOf(host),
           signaling: web.signalingOf(host),
           crypto: createCrypto(identity, vault, later, host.give),
           chain,
+          streams,
           operator: { answer },
         };
       },
@@ -133,6 +171,11 @@ export function createCluster(options: ClusterOptions): Cluster {
       address: addressOf(to),
     }));
   };
+  const submit = (index: number, pool: FetchedPool, bytes: Uint8Array): Submission => {
+    const node = at(nodes, index);
+    const requestId = node.command((id) => ({ type: "command/submit", requestId: id, pool, bytes }));
+    return { hash: itemHash(bytes) as Hash, requestId };
+  };
   const kill = (index: number): void => {
     at(nodes, index).kill();
     network.vanish(at(nodes, index));
@@ -157,10 +200,18 @@ export function createCluster(options: ClusterOptions): Cluster {
     dial,
     kill,
     runFor,
-    submit: (index, transaction) => {
-      const bytes = encodeTransaction(transaction);
-      at(nodes, index).command((requestId) => ({ type: "command/submitTransaction", requestId, bytes }));
-      return itemHash(bytes) as Hash;
+    submit: (index, transaction) => submit(index, "transaction", encodeTransaction(transaction)),
+    submitSnark: (index, snark) => submit(index, "snark", encodeSnark(snark)),
+    produce: (index, parent) => {
+      const { chain, pools } = at(nodes, index).state;
+      const offered = (pool: FetchedPool): readonly Hash[] => [...pools[pool].byPriority.values()];
+      const slot = slotAt(parameters, clock.nowMs);
+      at(chains, index).produceBlock(
+        parent ?? chain.tip.hash,
+        slot,
+        offered("transaction"),
+        offered("snark"),
+      );
     },
     cutLink: (a, b, noticeMs = 0) => network.cut(a, b, noticeMs),
     restart: (index) => {
@@ -185,38 +236,6 @@ export function createCluster(options: ClusterOptions): Cluster {
   };
 }
 
-/** Why a cluster is not quiet yet; null if only keepalive is left to happen. */
-function pendingIn(clock: Clock, nodes: readonly SimNode[]): string | null {
-  if (clock.inFlight > 0) return `${clock.inFlight} events are on their way`;
-  for (const node of nodes) {
-    if (!node.isAlive()) continue;
-    const { attempts, peers, targets, fetches, batches } = node.state;
-    if (fetches.size > 0) return `node ${node.index} fetches ${fetches.size} items`;
-    if (batches.size > 0) return `node ${node.index} verifies ${batches.size} batches`;
-    for (const { id, phase } of attempts.values()) {
-      if (phase.tag !== "ready") return `attempt ${id} of node ${node.index} is ${phase.tag}`;
-    }
-    for (const { peerId, live } of peers.values()) {
-      // The other process may be gone or another one by now: then the end of this connection is still to come.
-      if (live !== null && !isMutual(nodes, node, peerId)) return `node ${node.index} has lost ${peerId}`;
-      if (live?.transaction?.high) return `node ${node.index} may lack something of ${peerId}`;
-      const ours = live?.transaction?.ours.tag ?? "permitGiven";
-      if (ours !== "permitGiven") return `node ${node.index} has its permit for ${peerId} ${ours}`;
-    }
-    for (const { address } of targets.values()) {
-      const isUp = nodes.some((other) => other.isAlive() && other.state.config.peerId === address.peerId);
-      const isLive = (peers.get(address.peerId)?.live ?? null) !== null;
-      if (isUp && !isLive) return `node ${node.index} is not connected with ${address.host}`;
-    }
-  }
-  return null;
-}
-
-function isMutual(nodes: readonly SimNode[], node: SimNode, peerId: PeerId): boolean {
-  const other = nodes.find(({ state }) => state.config.peerId === peerId);
-  return other?.isAlive() === true && other.state.peers.get(node.state.config.peerId)?.live != null;
-}
-
 /** Each node in an address group of its own, in a public range. */
 const addressOfIndex = (index: number): string => `20.${index >> 8}.${index & 255}.7`;
 
@@ -227,7 +246,7 @@ function laterOf({ clock, random, link }: World, host: Host): Later {
     });
 }
 
-function defaultConfig({ peerId, publicKey }: Identity, index: number): Config {
+function defaultConfig({ peerId, publicKey }: Identity, index: number): Omit<Config, "chain"> {
   return {
     peerId,
     publicKey,
@@ -237,6 +256,9 @@ function defaultConfig({ peerId, publicKey }: Identity, index: number): Config {
     peersMax: PEERS_MAX_DEFAULT,
     allowPrivateCandidates: false,
     admission: DEFAULT_ADMISSION,
+    capacity: TRANSACTION_CAPACITY_DEFAULT,
+    produces: false,
+    workFee: null,
   };
 }
 

@@ -1,7 +1,14 @@
 import type { Action, Input } from "../core/actions.ts";
+import { blockHash } from "../core/block.ts";
+import type { TipChange } from "../core/chain.ts";
+import type { PoolMessage } from "../core/channels/permits.ts";
+import type { ChannelMessage } from "../core/channels/table.ts";
+import type { Hash } from "../core/ids.ts";
+import { hashOf } from "../core/pools.ts";
+import type { Priority } from "../core/priority.ts";
 import { REASONS } from "../core/reasons.ts";
 import type { ClusterObserver } from "./simulator.ts";
-import { nameOf, readWire, type WireMessage } from "./wire.ts";
+import { nameOf, readWire } from "./wire.ts";
 
 /**
  * What happened in a cluster, one line each, nodes counted from 1: `12ms 1->2 transaction getNext` for a message when
@@ -62,8 +69,8 @@ function happened(action: Action): string | null {
   switch (action.type) {
     case "command/dial":
       return `is told to dial ${action.address.host}`;
-    case "command/submitTransaction":
-      return "is given a transaction";
+    case "command/submit":
+      return `is given a ${action.pool}`;
     case "command/stop":
       return "is told to stop";
     case "connection/ready":
@@ -71,20 +78,50 @@ function happened(action: Action): string | null {
     case "connection/ended":
       return `lost connection ${action.attemptId}: ${action.reason}, by ${action.by}`;
     case "fetch/conclude":
-      return `knows transaction ${action.hash.slice(0, 8)}: ${action.verdict.tag}`;
+      return `knows ${action.pool} ${short(action.hash)}: ${action.verdict.tag}`;
+    case "fetch/hedge":
+      return `has waited long enough for a ${action.pool}`;
+    case "event/blockProduced":
+      return action.header === null ? null : `has made a block at height ${action.header.height}`;
+    case "event/blockApplied":
+      return `has applied ${short(action.hash)}: ${action.verdict.tag}`;
+    case "event/tipAdopted":
+      return adopted(action.change);
     default:
       return null;
   }
 }
 
-function detailOf({ channel, message }: WireMessage): string {
+function adopted({ tip, extendsOld, removed, returned }: TipChange): string {
+  const way = extendsOld ? "follows" : "changes its branch to";
+  return `${way} ${short(tip.hash)} at height ${tip.height}, ${removed.length} items gone, ${returned.length} back`;
+}
+
+function detailOf({ channel, message }: ChannelMessage): string {
   switch (channel) {
     case "control":
       return message.tag === "goodbye" ? ` ${REASONS[message.reason] ?? message.reason}` : "";
-    case "transaction":
-      if (message.tag === "infos") return ` ${message.items.map(({ hash }) => hash.slice(0, 8)).join(" ")}`;
-      return message.tag === "getNext" ? ` ${message.limit}` : "";
+    case "best-tip":
+      return message.tag === "bestTip" ? ` ${short(blockHash(message.header))}` : "";
     case "rpc":
       return ` ${message.id} ${message.body.tag}`;
+    case "streaming-rpc":
+      return ` ${message.id}`;
+    default:
+      return permitDetail(message);
   }
 }
+
+function permitDetail(message: PoolMessage): string {
+  if (message.tag === "infos") {
+    const { items, rest } = message;
+    return ` ${[...items.map((info) => short(hashOf(info))), ...(rest === null ? [] : [`rest ${named(rest)}`])].join(" ")}`;
+  }
+  const { floor, band } = message.window;
+  const limit = message.tag === "getNext" ? ` ${message.limit}` : "";
+  return `${limit}${floor === null ? "" : ` floor ${named(floor)}`}${band === null ? "" : ` band ${named(band)}`}`;
+}
+
+const named = (priority: Priority): string => `${priority.class}/${short(priority.hash)}`;
+
+const short = (hash: Hash): string => hash.slice(0, 8);

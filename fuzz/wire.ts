@@ -1,55 +1,82 @@
-import type { TransactionInfo } from "../core/chain.ts";
-import { type ControlMessage, controlSchema } from "../core/channels/control.ts";
-import { type RpcMessage, rpcSchema } from "../core/channels/rpc.ts";
-import { CHANNELS, type ChannelName } from "../core/channels/table.ts";
-import { type TransactionMessage, transactionSchema } from "../core/channels/transaction.ts";
+import type { BestTipMessage } from "../core/channels/best-tip.ts";
+import type { ControlMessage } from "../core/channels/control.ts";
+import type { PoolMessage } from "../core/channels/permits.ts";
+import type { RpcMessage } from "../core/channels/rpc.ts";
+import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
+import { CHANNELS, type ChannelMessage, type ChannelName } from "../core/channels/table.ts";
 import { decode } from "../core/codec/codec.ts";
-import { INFOS_MAX, RPC_OPEN_MAX } from "../core/limits.ts";
+import type { Schema } from "../core/codec/schema.ts";
+import { isAbove } from "../core/floors.ts";
+import { INFOS_MAX, RPC_OPEN_MAX, STREAM_OUTSTANDING_MAX } from "../core/limits.ts";
+import { POOL_NAMES, type PoolInfo, type PoolName, priorityOf } from "../core/pools.ts";
+import type { Priority } from "../core/priority.ts";
 
 /**
  * Law 1 as an outsider sees it who reads every message at one end of a connection, in the order in which that end
  * sends and receives. It knows nothing of the state of the node.
  */
-export type WireMessage =
-  | { readonly channel: "control"; readonly message: ControlMessage }
-  | { readonly channel: "transaction"; readonly message: TransactionMessage }
-  | { readonly channel: "rpc"; readonly message: RpcMessage };
-
 export interface WireEvent {
   readonly way: "sent" | "received";
-  readonly wire: WireMessage;
+  readonly wire: ChannelMessage;
 }
 
 /** What is open at one end of a connection. */
 export interface WireLedger {
   readonly helloSent: boolean;
   readonly goodbye: boolean;
-  /** Limit of the permit we gave, and of the one we hold. */
-  readonly given: number | null;
-  readonly held: number | null;
-  readonly givenSeq: number;
-  readonly heldSeq: number;
-  readonly requests: Requests;
-  readonly served: Requests;
+  readonly permits: { readonly [Name in PoolName]: Directions<PermitLedger> };
+  /** Whether a tip may be announced. */
+  readonly tips: Directions<boolean>;
+  readonly requests: Directions<Requests>;
+  readonly streams: Directions<StreamLedger>;
 }
 
-/** Requests of one direction that have no response yet, with how many entries each asked for. */
+/** Seen from this end: `ours` we gave, asked or opened, `theirs` the peer did. */
+interface Directions<T> {
+  readonly ours: T;
+  readonly theirs: T;
+}
+
+interface PermitLedger {
+  /** Of the open permit; null: none is open. */
+  readonly limit: number | null;
+  readonly lastSeq: number;
+  /** Windows since the last Infos, by their seq. */
+  readonly windows: Readonly<Record<number, Window>>;
+}
+
+interface Window {
+  readonly floor: Priority | null;
+  readonly hasBand: boolean;
+}
+
+/** Requests that have no response yet, with the kind of each and how many entries it asked for. */
 interface Requests {
   readonly nextId: number;
-  readonly open: Readonly<Record<number, number>>;
+  readonly open: Readonly<Record<number, { readonly kind: string; readonly entries: number }>>;
 }
 
-const noRequests: Requests = { nextId: 0, open: {} };
+interface StreamLedger {
+  readonly nextId: number;
+  /** Chunks that were permitted and did not come, of the open stream; null: none is open. */
+  readonly outstanding: number | null;
+}
+
+const both = <T>(of: T): Directions<T> => ({ ours: of, theirs: of });
+const freshPermit: PermitLedger = { limit: null, lastSeq: -1, windows: {} };
+const freshRequests: Requests = { nextId: 0, open: {} };
 
 export const freshLedger: WireLedger = {
   helloSent: false,
   goodbye: false,
-  given: null,
-  held: null,
-  givenSeq: -1,
-  heldSeq: -1,
-  requests: noRequests,
-  served: noRequests,
+  permits: {
+    transaction: both(freshPermit),
+    snark: both(freshPermit),
+    "snark-job-commitment": both(freshPermit),
+  },
+  tips: both(false),
+  requests: both(freshRequests),
+  streams: both<StreamLedger>({ nextId: 0, outstanding: null }),
 };
 
 export interface Observed {
@@ -59,22 +86,11 @@ export interface Observed {
 }
 
 /** The message in bytes that crossed a link, or what is wrong with them. */
-export function readWire(channel: ChannelName, bytes: Uint8Array): WireMessage | string {
-  const { bytesMax } = CHANNELS[channel];
-  switch (channel) {
-    case "control": {
-      const decoded = decode(controlSchema, bytes, bytesMax);
-      return decoded.tag === "decoded" ? { channel, message: decoded.value } : decoded.detail;
-    }
-    case "transaction": {
-      const decoded = decode(transactionSchema, bytes, bytesMax);
-      return decoded.tag === "decoded" ? { channel, message: decoded.value } : decoded.detail;
-    }
-    case "rpc": {
-      const decoded = decode(rpcSchema, bytes, bytesMax);
-      return decoded.tag === "decoded" ? { channel, message: decoded.value } : decoded.detail;
-    }
-  }
+export function readWire(channel: ChannelName, bytes: Uint8Array): ChannelMessage | string {
+  // The schema of a channel reads its messages; TypeScript cannot see that name and message belong together.
+  const schema = CHANNELS[channel].schema as Schema<ChannelMessage["message"]>;
+  const decoded = decode(schema, bytes, CHANNELS[channel].bytesMax);
+  return decoded.tag === "decoded" ? ({ channel, message: decoded.value } as ChannelMessage) : decoded.detail;
 }
 
 /** Books one event at one end. What the peer does is checked too: an honest one breaks no law either. */
@@ -86,20 +102,32 @@ export function observe(ledger: WireLedger, { way, wire }: WireEvent): Observed 
   switch (wire.channel) {
     case "control":
       return control(ledger, way, wire.message);
-    case "transaction":
-      return transaction(ledger, way, wire.message);
+    case "best-tip":
+      return bestTip(ledger, way, wire.message);
     case "rpc":
       return rpc(ledger, way, wire.message);
+    case "streaming-rpc":
+      return streaming(ledger, way, wire.message);
+    default:
+      return permit(ledger, wire.channel, way, wire.message);
   }
 }
 
-export const nameOf = ({ channel, message }: WireMessage): string => `${channel} ${message.tag}`;
+export const nameOf = ({ channel, message }: ChannelMessage): string => `${channel} ${message.tag}`;
 
 /** What the last Infos to this end announced, if the event is one. */
-export function announcedBy({ way, wire }: WireEvent): readonly TransactionInfo[] | null {
-  if (way !== "received" || wire.channel !== "transaction" || wire.message.tag !== "infos") return null;
-  return wire.message.items;
+export function announcedBy({
+  way,
+  wire,
+}: WireEvent): { readonly pool: PoolName; readonly infos: readonly PoolInfo[] } | null {
+  const pool = POOL_NAMES.find((name) => name === wire.channel);
+  if (way !== "received" || pool === undefined || wire.message.tag !== "infos") return null;
+  return { pool, infos: wire.message.items };
 }
+
+/** Whose permit, request or stream a message is about, if its opener sends these tags. */
+const sideOf = (way: WireEvent["way"], isOfOpener: boolean): "ours" | "theirs" =>
+  (way === "sent") === isOfOpener ? "ours" : "theirs";
 
 function control(ledger: WireLedger, way: WireEvent["way"], message: ControlMessage): Observed {
   if (message.tag === "goodbye") return { ledger: { ...ledger, goodbye: true }, problems: [] };
@@ -110,48 +138,164 @@ function control(ledger: WireLedger, way: WireEvent["way"], message: ControlMess
   return { ledger: { ...ledger, helloSent: true }, problems };
 }
 
-function transaction(ledger: WireLedger, way: WireEvent["way"], message: TransactionMessage): Observed {
-  // Seen from the giver the permit is `given`, from its holder `held`.
-  const isGiver = (way === "sent") === (message.tag !== "infos");
-  const [permit, seqOf] = isGiver ? (["given", "givenSeq"] as const) : (["held", "heldSeq"] as const);
+function bestTip(ledger: WireLedger, way: WireEvent["way"], message: BestTipMessage): Observed {
+  const isPermit = message.tag === "getNext";
+  const side = sideOf(way, isPermit);
+  const isOpen = ledger.tips[side];
+  const problems =
+    isOpen === isPermit
+      ? [isPermit ? `${way} a second GetNext for tips` : `${way} a tip without a permit`]
+      : [];
+  return { ledger: { ...ledger, tips: { ...ledger.tips, [side]: isPermit } }, problems };
+}
+
+function permit(ledger: WireLedger, pool: PoolName, way: WireEvent["way"], message: PoolMessage): Observed {
+  const side = sideOf(way, message.tag !== "infos");
+  const before = ledger.permits[pool][side];
+  const { after, problems } =
+    message.tag === "infos" ? answered(pool, way, before, message) : given(pool, way, before, message);
+  const changed = { ...ledger.permits[pool], [side]: after };
+  return { ledger: { ...ledger, permits: { ...ledger.permits, [pool]: changed } }, problems };
+}
+
+interface Booked {
+  readonly after: PermitLedger;
+  readonly problems: readonly string[];
+}
+
+function given(
+  pool: PoolName,
+  way: WireEvent["way"],
+  { limit, lastSeq, windows }: PermitLedger,
+  message: Exclude<PoolMessage, { tag: "infos" }>,
+): Booked {
   const problems: string[] = [];
-  switch (message.tag) {
-    case "getNext": {
-      if (ledger[permit] !== null) problems.push(`${way} a second GetNext while one is open`);
-      if (message.window.seq <= ledger[seqOf]) problems.push(`${way} a GetNext whose seq does not grow`);
-      return { ledger: { ...ledger, [permit]: message.limit, [seqOf]: message.window.seq }, problems };
-    }
-    case "refloor": {
-      if (message.window.seq <= ledger[seqOf]) problems.push(`${way} a Refloor whose seq does not grow`);
-      return { ledger: { ...ledger, [seqOf]: message.window.seq }, problems };
-    }
-    case "infos": {
-      const limit = ledger[permit];
-      if (limit === null) problems.push(`${way} Infos without a permit`);
-      if (message.items.length > (limit ?? INFOS_MAX)) {
-        problems.push(`${way} ${message.items.length} infos for a permit of ${limit}`);
-      }
-      return { ledger: { ...ledger, [permit]: null }, problems };
-    }
+  const { seq, floor, band } = message.window;
+  if (message.tag === "getNext" && limit !== null)
+    problems.push(`${way} a second GetNext on ${pool} while one is open`);
+  if (seq <= lastSeq) problems.push(`${way} a window on ${pool} whose seq does not grow`);
+  if (pool !== "transaction" && floor !== null) problems.push(`${way} a floor on ${pool}`);
+  return {
+    after: {
+      limit: message.tag === "getNext" ? message.limit : limit,
+      lastSeq: seq,
+      windows: { ...windows, [seq]: { floor, hasBand: band !== null } },
+    },
+    problems,
+  };
+}
+
+function answered(
+  pool: PoolName,
+  way: WireEvent["way"],
+  { limit, lastSeq, windows }: PermitLedger,
+  { items, seq }: Extract<PoolMessage, { tag: "infos" }>,
+): Booked {
+  const problems: string[] = [];
+  const window = windows[seq];
+  if (limit === null) problems.push(`${way} Infos on ${pool} without a permit`);
+  if (items.length > (limit ?? INFOS_MAX))
+    problems.push(`${way} ${items.length} infos for a permit of ${limit}`);
+  if (window === undefined) problems.push(`${way} Infos on ${pool} for window ${seq}, which was not given`);
+  else {
+    if (items.length === 0 && !window.hasBand) problems.push(`${way} empty Infos on ${pool} without a band`);
+    const below = items.filter((info) => !isAbove(priorityOf(info), window.floor));
+    if (below.length > 0)
+      problems.push(`${way} ${below.length} infos on ${pool} that are not above the floor`);
   }
+  return { after: { limit: null, lastSeq, windows: {} }, problems };
 }
 
 function rpc(ledger: WireLedger, way: WireEvent["way"], message: RpcMessage): Observed {
-  const isAsker = (way === "sent") === (message.tag === "request");
-  const side = isAsker ? "requests" : "served";
-  const { nextId, open } = ledger[side];
+  const side = sideOf(way, message.tag === "request");
+  const { nextId, open } = ledger.requests[side];
   const problems: string[] = [];
+  const booked = (requests: Requests): Observed => ({
+    ledger: { ...ledger, requests: { ...ledger.requests, [side]: requests } },
+    problems,
+  });
+  const { id } = message;
   if (message.tag === "request") {
-    if (message.id !== nextId) problems.push(`${way} request ${message.id}, the next is ${nextId}`);
-    const asked = message.body.tag === "transactions" ? message.body.hashes.length : 0;
-    const requests = { nextId: message.id + 1, open: { ...open, [message.id]: asked } };
+    if (id !== nextId) problems.push(`${way} request ${id}, the next is ${nextId}`);
+    const asked = { kind: RESPONSES[message.body.tag], entries: entriesAsked(message.body) };
+    const requests = { nextId: id + 1, open: { ...open, [id]: asked } };
     if (Object.keys(requests.open).length > RPC_OPEN_MAX) problems.push(`${way} a fifth open request`);
-    return { ledger: { ...ledger, [side]: requests }, problems };
+    return booked(requests);
   }
-  const asked = open[message.id];
-  if (asked === undefined) problems.push(`${way} response ${message.id} to no open request`);
-  const found = message.body.tag === "items" ? message.body.found.length : 0;
-  if (found > (asked ?? found)) problems.push(`${way} ${found} items for ${asked} hashes`);
-  const { [message.id]: _answered, ...rest } = open;
-  return { ledger: { ...ledger, [side]: { nextId, open: rest } }, problems };
+  const { [id]: asked, ...rest } = open;
+  const { tag } = message.body;
+  if (asked === undefined) problems.push(`${way} response ${id} to no open request`);
+  else if (tag !== "notFound" && tag !== "busy" && tag !== asked.kind)
+    problems.push(`${way} ${tag} for a request of ${asked.kind}`);
+  const entries = entriesOf(message.body);
+  if (entries > (asked?.entries ?? entries))
+    problems.push(`${way} ${entries} entries for ${asked?.entries} that were asked for`);
+  return booked({ nextId, open: rest });
 }
+
+type RequestBody = Extract<RpcMessage, { tag: "request" }>["body"];
+type ResponseBody = Extract<RpcMessage, { tag: "response" }>["body"];
+
+const RESPONSES: { readonly [Kind in RequestBody["tag"]]: ResponseBody["tag"] } = {
+  bestTip: "bestTip",
+  block: "block",
+  transactions: "items",
+  snarks: "items",
+  ancestry: "ancestry",
+  peers: "peers",
+  reconcile: "reconcile",
+  infosByShortId: "infos",
+};
+
+function entriesAsked(body: RequestBody): number {
+  if ("hashes" in body) return body.hashes.length;
+  if ("ids" in body) return body.ids.length;
+  return "count" in body ? body.count : Number.POSITIVE_INFINITY;
+}
+
+function entriesOf(body: ResponseBody): number {
+  if ("found" in body) return body.found.length;
+  if ("infos" in body) return body.infos.items.length;
+  return "headers" in body ? body.headers.length : 0;
+}
+
+/** Messages of a stream that has ended are ignored (7.8). */
+function streaming(ledger: WireLedger, way: WireEvent["way"], message: StreamingMessage): Observed {
+  const { id } = message;
+  if (message.tag === "cancel") {
+    const { ours, theirs } = ledger.streams;
+    return {
+      ledger: { ...ledger, streams: { ours: closed(ours, id), theirs: closed(theirs, id) } },
+      problems: [],
+    };
+  }
+  const side = sideOf(way, message.tag === "request" || message.tag === "next");
+  const stream = ledger.streams[side];
+  const problems: string[] = [];
+  const booked = (change: Partial<StreamLedger>): Observed => ({
+    ledger: { ...ledger, streams: { ...ledger.streams, [side]: { ...stream, ...change } } },
+    problems,
+  });
+  if (message.tag === "request") {
+    if (id !== stream.nextId) problems.push(`${way} stream ${id}, the next is ${stream.nextId}`);
+    if (stream.outstanding !== null) problems.push(`${way} a second open stream`);
+    return booked({ nextId: id + 1, outstanding: 0 });
+  }
+  if (id !== stream.nextId - 1 || stream.outstanding === null) return booked({});
+  switch (message.tag) {
+    case "manifest":
+      return booked(message.manifest === null ? { outstanding: null } : {});
+    case "next": {
+      const outstanding = stream.outstanding + message.count;
+      if (outstanding > STREAM_OUTSTANDING_MAX) problems.push(`${way} Next for ${outstanding} chunks`);
+      return booked({ outstanding });
+    }
+    case "chunk":
+      if (stream.outstanding === 0) problems.push(`${way} a chunk without a permit`);
+      return booked({ outstanding: Math.max(0, stream.outstanding - 1) });
+  }
+}
+
+/** The tag does not say whose stream of this number it ends. */
+const closed = (stream: StreamLedger, id: number): StreamLedger =>
+  id === stream.nextId - 1 ? { ...stream, outstanding: null } : stream;

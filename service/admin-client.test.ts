@@ -87,10 +87,20 @@ function account(taken: ReadonlySet<number>, conflict: () => boolean): Promise<s
           addresses: [],
           chainId: "00".repeat(32),
           peers: { connected: 0 },
-          pools: { transactions: { size: 0, digest: "" } },
+          bestTip: { hash: "", height: 0, ledgerRoot: "" },
+          reorganisations: { count: 0, deepest: 0 },
+          sync: null,
+          pools: {
+            transactions: { size: 0, digest: "", keptAside: 0 },
+            snarks: { size: 0, digest: "" },
+            commitments: { size: 0, digest: "" },
+          },
+          worker: null,
+          bodies: { transactions: 0, snarks: 0 },
+          disconnects: {},
         });
       } else if (request.method === "GET") {
-        answer(200, { nextNonce });
+        answer(200, { nonce: 0, nextNonce });
       } else {
         if (taken.has(submissions)) nextNonce += 1;
         submissions += 1;

@@ -3,19 +3,34 @@ import { toHex } from "../core/bytes.ts";
 
 /** What a node says of itself. Fields that this client does not use are left out. */
 export type NodeStatus = z.infer<typeof statusSchema>;
-type PoolPage = z.infer<typeof pageSchema>;
 type AccountStatus = z.infer<typeof accountSchema>;
+type BlockStatus = z.infer<typeof blockSchema>;
+type PeerStatus = z.infer<typeof peerSchema>;
+
+/** The three pools by their names in the API. */
+export const API_POOLS = ["transactions", "snarks", "commitments"] as const;
+export type ApiPool = (typeof API_POOLS)[number];
+
+export interface PoolPage {
+  readonly items: readonly { readonly hash: string; readonly addedMs: number; readonly index: number }[];
+  /** Null on the last page. */
+  readonly next: number | null;
+}
 
 /** The operator API of one node (docs/operations.md). Every method throws AdminError and nothing else. */
 export interface AdminClient {
   /** Base URL, without a slash at its end. */
   readonly url: string;
   readonly status: () => Promise<NodeStatus>;
-  /** Up to `limit` transactions in the order they came, from the one after the index `after`; -1 is before all. */
-  readonly transactions: (limit: number, after: number) => Promise<PoolPage>;
-  /** @returns the hash of the transaction, which is in the node's pool now */
+  /** Up to `limit` items in the order they came, from the one after the index `after`; -1 is before all. */
+  readonly pool: (pool: ApiPool, limit: number, after: number) => Promise<PoolPage>;
+  /** @returns the hash of the transaction, which is in the node's pool now, or kept aside until that has room */
   readonly submit: (bytes: Uint8Array) => Promise<string>;
   readonly account: (publicKey: string) => Promise<AccountStatus>;
+  readonly block: (hash: string) => Promise<BlockStatus>;
+  readonly peers: () => Promise<readonly PeerStatus[]>;
+  /** Whether the node makes blocks, or SNARK work, from now on: one that was started for it. */
+  readonly setRole: (role: "producer" | "worker", enabled: boolean) => Promise<void>;
   /** Keeps the node connected with an address; the connection comes later. */
   readonly dial: (address: string) => Promise<void>;
 }
@@ -50,11 +65,19 @@ export function createAdminClient(admin: string): AdminClient {
   return {
     url,
     status: () => request(statusSchema, "/v1/status"),
-    transactions: (limit, after) =>
-      request(pageSchema, `/v1/transactions?limit=${limit}${after < 0 ? "" : `&after=${after}`}`),
+    pool: async (pool, limit, after) => {
+      const query = `limit=${limit}${after < 0 ? "" : `&after=${after}`}`;
+      const page = await request(pageSchema, `/v1/${pool}?${query}`);
+      return { items: page[pool] ?? [], next: page.next };
+    },
     submit: async (bytes) =>
       (await request(submittedSchema, "/v1/transactions", { bytes: toHex(bytes) })).hash,
     account: (publicKey) => request(accountSchema, `/v1/accounts/${publicKey}`),
+    block: (hash) => request(blockSchema, `/v1/blocks/${hash}`),
+    peers: async () => (await request(peersSchema, "/v1/peers")).peers,
+    setRole: async (role, enabled) => {
+      await request(z.unknown(), `/v1/${role}`, { enabled });
+    },
     dial: async (address) => {
       await request(z.unknown(), "/v1/peers", { address });
     },
@@ -64,23 +87,50 @@ export function createAdminClient(admin: string): AdminClient {
 /** Far longer than a node that works needs; a stopped process is told apart from a slow one. */
 const TIMEOUT_MS = 10_000;
 
+const poolSchema = z.object({ size: z.number(), digest: z.string() });
+
 const statusSchema = z.object({
   peerId: z.string(),
   addresses: z.array(z.string()),
   chainId: z.string(),
   peers: z.object({ connected: z.number() }),
-  pools: z.object({ transactions: z.object({ size: z.number(), digest: z.string() }) }),
+  bestTip: z.object({ hash: z.string(), height: z.number(), ledgerRoot: z.string() }),
+  reorganisations: z.object({ count: z.number(), deepest: z.number() }),
+  /** Null if no better tip is being pursued. */
+  sync: z.object({ phase: z.string() }).nullable(),
+  pools: z.object({
+    transactions: poolSchema.extend({ keptAside: z.number() }),
+    snarks: poolSchema,
+    commitments: poolSchema,
+  }),
+  worker: z.object({ made: z.number() }).nullable(),
+  bodies: z.object({ transactions: z.number(), snarks: z.number() }),
+  /** Connections that ended, by who ended them and why. */
+  disconnects: z.record(z.string(), z.number()),
 });
 
-const pageSchema = z.object({
-  transactions: z.array(z.object({ hash: z.string(), addedMs: z.number(), index: z.number() })),
-  /** Null on the last page. */
-  next: z.number().nullable(),
+const itemsSchema = z.array(z.object({ hash: z.string(), addedMs: z.number(), index: z.number() }));
+
+/** Each page has one of the three lists. */
+const pageSchema = z
+  .object({ transactions: itemsSchema, snarks: itemsSchema, commitments: itemsSchema })
+  .partial()
+  .extend({ next: z.number().nullable() });
+
+const blockSchema = z.object({
+  hash: z.string(),
+  parent: z.string(),
+  height: z.number(),
+  /** Null for a block that this node has without its body. */
+  body: z.object({ transactions: z.array(z.string()) }).nullable(),
 });
+
+const peerSchema = z.object({ id: z.string(), bytesIn: z.number() });
+const peersSchema = z.object({ peers: z.array(peerSchema) });
 
 const submittedSchema = z.object({ hash: z.string() });
 
-const accountSchema = z.object({ nextNonce: z.number() });
+const accountSchema = z.object({ nonce: z.number(), nextNonce: z.number() });
 
 const problemSchema = z.object({ title: z.string().optional(), detail: z.string().optional() });
 

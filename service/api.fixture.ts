@@ -3,13 +3,13 @@ import { connect } from "node:net";
 import { pino } from "pino";
 import { afterAll } from "vitest";
 import { toHex } from "../core/bytes.ts";
-import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { type Api, startApi } from "./api.ts";
 import { testAccountKey, testGenesis } from "./chain/genesis.ts";
 import { signTransfer } from "./chain/transfer.ts";
 import { rawPublicKey } from "./ed25519.ts";
 import { ephemeralKey } from "./key-file.ts";
 import { type NodeOptions, type RunningNode, startNode } from "./node.ts";
+import { DEFAULT_SETTINGS } from "./node-settings.ts";
 import type { ServerLimits } from "./signaling-sockets.ts";
 
 /** What the tests of a file leave to be closed, last first. */
@@ -30,13 +30,9 @@ export async function startWithApi(
 ): Promise<NodeWithApi> {
   const log = pino({ level: "silent" });
   const node = await startNode({
+    ...DEFAULT_SETTINGS,
     key: ephemeralKey(),
-    listen: null,
-    peers: [],
     peersMax: 10,
-    admission: DEFAULT_ADMISSION,
-    trustedProxies: [],
-    record: null,
     log,
     ...options,
   });
@@ -121,9 +117,14 @@ function jsonOf(text: string): unknown {
 }
 
 /** A payment of test account `from` to account 1, in hexadecimal. */
-export async function transferHex(from: number, nonce: number, fee = 10n): Promise<string> {
+export async function transferHex(
+  from: number,
+  nonce: number,
+  fee = 10n,
+  chainId = testGenesis().chainId,
+): Promise<string> {
   const payment = { to: accountKey(1), amount: 5n, fee, nonce };
-  return toHex(await signTransfer(testAccountKey(from), testGenesis().chainId, payment));
+  return toHex(await signTransfer(testAccountKey(from), chainId, payment));
 }
 
 export const accountKey = (index: number): string => toHex(rawPublicKey(testAccountKey(index)));

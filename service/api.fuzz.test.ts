@@ -10,7 +10,7 @@ import {
   transferHex,
 } from "./api.fixture.ts";
 
-const { node, api } = await startWithApi({ peersMax: 4 });
+const { node, api } = await startWithApi({ peersMax: 4, produce: "drawn", workFee: 0n });
 const transfer = await transferHex(0, 1);
 
 /** Whatever is asked: an answer of the API, a problem if it is no success, and never a failure of the node. */
@@ -51,6 +51,12 @@ const segment = fc.oneof(
     "status",
     "peers",
     "transactions",
+    "snarks",
+    "commitments",
+    "blocks",
+    "tip",
+    "producer",
+    "worker",
     "accounts",
     "..",
     ".",
@@ -79,7 +85,18 @@ const search = fc.oneof(
     .string({ maxLength: 20 })
     .map((text) => `?limit=${encodeURIComponent(text.replace(/[\ud800-\udfff]/g, ""))}`),
 );
-const known = fc.constantFrom("/v1/status", "/v1/peers", "/v1/transactions", `/v1/peers/${node.peerId}`);
+const known = fc.constantFrom(
+  "/v1/status",
+  "/v1/peers",
+  "/v1/transactions",
+  "/v1/snarks",
+  "/v1/commitments",
+  "/v1/blocks",
+  "/v1/blocks/tip",
+  "/v1/producer",
+  "/v1/worker",
+  `/v1/peers/${node.peerId}`,
+);
 const paths = fc
   .tuple(
     fc.oneof(
@@ -100,6 +117,8 @@ const bodies = fc.oneof(
   fc
     .record({ address: fc.oneof(fc.string(), fc.webUrl(), fc.stringMatching(/^(\/[a-z0-9.:]{0,9}){0,8}$/)) })
     .map(textOf),
+  fc.record({ enabled: fc.anything() }).map(textOf),
+  fc.constantFrom('{"enabled":true}', '{"enabled":false}'),
   fc.constantFrom("{", "[".repeat(60_000), '{"bytes":'.repeat(7_000), "x".repeat(70_000), "null"),
 );
 

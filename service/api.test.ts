@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { fromHex } from "../core/bytes.ts";
+import { fromHex, toHex } from "../core/bytes.ts";
+import type { JobId } from "../core/ids.ts";
+import { POOL_NAMES } from "../core/pools.ts";
 import {
   accountKey,
   ask,
@@ -13,6 +15,8 @@ import {
   until,
 } from "./api.fixture.ts";
 import { startApi } from "./api.ts";
+import { testGenesis } from "./chain/genesis.ts";
+import { encodeWork } from "./chain/work.ts";
 import { ephemeralKey } from "./key-file.ts";
 
 const { node, api } = await startWithApi();
@@ -28,7 +32,9 @@ const problem = (status: number, detail: unknown = expect.any(String)) => ({
   },
 });
 
-test("status: who the node is, its peers and its pool", async () => {
+const EMPTY = createHash("sha256").digest("hex");
+
+test("status: who the node is, its peers, its tip and its pools", async () => {
   const { status, headers, json } = await ask(api, { path: "/v1/status" });
   expect(status).toBe(200);
   expect(headers["content-type"]).toMatch(/^application\/json/);
@@ -39,7 +45,24 @@ test("status: who the node is, its peers and its pool", async () => {
     userAgent: expect.stringMatching(/^pollen\//),
     uptimeMs: expect.any(Number),
     peers: { connected: 0, connecting: 0, max: 10 },
-    pools: { transactions: { size: 0, digest: createHash("sha256").digest("hex") } },
+    bestTip: {
+      hash: testGenesis().parameters.genesis.hash,
+      height: 0,
+      slot: 0,
+      epoch: 0,
+      ledgerRoot: testGenesis().parameters.genesis.ledgerRoot,
+    },
+    reorganisations: { count: 0, deepest: 0 },
+    sync: null,
+    pools: {
+      transactions: { size: 0, capacity: 3_000, digest: EMPTY, keptAside: 0 },
+      snarks: { size: 0, capacity: null, digest: EMPTY },
+      commitments: { size: 0, capacity: null, digest: EMPTY },
+    },
+    jobs: { pending: 0 },
+    producer: null,
+    worker: null,
+    bodies: { transactions: 0, snarks: 0 },
     disconnects: {},
     dropped: {},
   });
@@ -154,6 +177,116 @@ test("transactions: the same twice is a conflict, hexadecimal digits of either c
   expect(await post(api, "/v1/transactions", { bytes })).toMatchObject(problem(409));
 });
 
+test("transactions: one for which the pool is full is kept aside, shown, and counted", async () => {
+  const small = await startWithApi({ capacity: 1 });
+  expect((await post(small.api, "/v1/transactions", { bytes: await transferHex(0, 1, 500n) })).status).toBe(
+    201,
+  );
+  const bytes = await transferHex(1, 4, 5n);
+  const answer = await post(small.api, "/v1/transactions", { bytes });
+  expect(answer).toMatchObject({ status: 202, json: { detail: expect.stringContaining("full") } });
+  const { hash } = answer.json as { hash: string };
+  expect(answer.headers["location"]).toBe(`/v1/transactions/${hash}`);
+  expect((await ask(small.api, { path: `/v1/transactions/${hash}` })).json).toMatchObject({
+    hash,
+    index: null,
+    addedMs: null,
+    bytes,
+  });
+  expect((await ask(small.api, { path: "/v1/status" })).json).toMatchObject({
+    pools: { transactions: { size: 1, capacity: 1, keptAside: 1 } },
+  });
+  expect((await ask(small.api, { path: `/v1/accounts/${accountKey(1)}` })).json).toMatchObject({
+    nextNonce: 5,
+  });
+  expect(await post(small.api, "/v1/transactions", { bytes })).toMatchObject(problem(409));
+});
+
+test("blocks: the genesis block is the tip of a node that has heard of no other", async () => {
+  const { hash, ledgerRoot } = testGenesis().parameters.genesis;
+  const header = { hash, height: 0, ledgerRoot, timestamp: String(Date.UTC(2026, 0, 1)) };
+  const shown = { ...header, body: { transactions: [], snarks: [] } };
+  for (const name of ["tip", hash, hash.toUpperCase()]) {
+    expect((await ask(api, { path: `/v1/blocks/${name}` })).json).toMatchObject(shown);
+  }
+  expect((await ask(api, { path: "/v1/blocks?limit=5" })).json).toMatchObject({ blocks: [header] });
+});
+
+test("blocks, snarks and commitments: what a node makes is shown, and it can be told to stop and go on", async () => {
+  const chain = { slotMs: 200, genesisMs: Date.now() };
+  const maker = await startWithApi({ ...chain, produce: 3, workFee: 7n });
+  const get = async (path: string) => (await ask(maker.api, { path })).json;
+  const account = { number: 3, key: accountKey(3) };
+  await post(maker.api, "/v1/worker", { enabled: false });
+  const bytes = await transferHex(0, 1, 10n, maker.node.chain.chainId);
+  const { hash } = (await post(maker.api, "/v1/transactions", { bytes })).json as { hash: string };
+
+  // The block that has it makes one job, for which nobody works yet.
+  await until(() => maker.node.state().chain.jobs.size === 1);
+  expect((await post(maker.api, "/v1/producer", { enabled: false })).json).toEqual({ enabled: false });
+  const { blocks } = (await get("/v1/blocks?limit=1000")) as { blocks: { hash: string; height: number }[] };
+  const { bestTip } = (await get("/v1/status")) as { bestTip: { hash: string; height: number } };
+  expect(blocks.map(({ height }) => height)).toEqual(blocks.map((_, depth) => bestTip.height - depth));
+  expect(blocks[0]).toMatchObject({ hash: bestTip.hash, creator: account.key });
+  const bodies = await Promise.all(blocks.map((block) => get(`/v1/blocks/${block.hash}`)));
+  expect(bodies.filter((block) => JSON.stringify(block).includes(hash))).toMatchObject([
+    { body: { transactions: [hash], snarks: [] } },
+  ]);
+  expect(await ask(maker.api, { path: `/v1/transactions/${hash}` })).toMatchObject(problem(404));
+  expect(await get(`/v1/accounts/${accountKey(0)}`)).toMatchObject({ nonce: 1, nextNonce: 2 });
+
+  expect((await post(maker.api, "/v1/worker", { enabled: true })).json).toEqual({ enabled: true });
+  await until(() => maker.node.state().pools.snark.entries.size === 1);
+  const { snarks } = (await get("/v1/snarks")) as { snarks: { hash: string; jobId: string }[] };
+  const [snark] = snarks;
+  expect(snark).toMatchObject({ fee: "7", prover: account.key, index: 0 });
+  expect(await get("/v1/commitments")).toMatchObject({
+    commitments: [{ jobId: snark?.jobId, fee: "7", snarker: account.key, index: 0 }],
+    next: null,
+  });
+  expect(await get("/v1/status")).toMatchObject({
+    jobs: { pending: 1 },
+    pools: { snarks: { size: 1 }, commitments: { size: 1 } },
+    producer: { enabled: false, account, blocks: expect.any(Number) },
+    worker: { enabled: true, account, fee: "7", begun: 1, made: 1, abandoned: 0 },
+  });
+  const shown = (await get(`/v1/snarks/${snark?.hash}`)) as { bytes: string };
+  expect(shown).toEqual({ ...snark, bytes: expect.stringMatching(/^([0-9a-f]{2})+$/) });
+  expect(await post(maker.api, "/v1/snarks", { bytes: shown.bytes })).toMatchObject(problem(409));
+
+  expect((await post(maker.api, "/v1/producer", { enabled: true })).json).toEqual({ enabled: true });
+  await until(() => maker.node.state().chain.jobs.size === 0);
+  expect(await get("/v1/status")).toMatchObject({ jobs: { pending: 0 }, pools: { snarks: { size: 0 } } });
+});
+
+test("snarks: what is none is refused with the reason, and what no block waits for", async () => {
+  const work = encodeWork(
+    { jobId: "00".repeat(32) as JobId, fee: 1n, prover: accountKey(1) },
+    0n,
+    new Uint8Array(9_216),
+  );
+  const cases: readonly [unknown, number, RegExp][] = [
+    [{ bytes: "00" }, 400, /not a piece of work/],
+    [{ bytes: await transferHex(0, 1) }, 400, /not a piece of work/],
+    [{ bytes: toHex(work) }, 400, /less than \d+ zero bits/],
+  ];
+  for (const [body, status, detail] of cases) {
+    expect(await post(api, "/v1/snarks", body)).toMatchObject(problem(status, expect.stringMatching(detail)));
+  }
+});
+
+test("producer and worker: a node that was not started as one does not become one", async () => {
+  for (const role of ["producer", "worker"]) {
+    expect(await post(api, `/v1/${role}`, { enabled: true })).toMatchObject(
+      problem(409, expect.stringContaining("the node was started without --")),
+    );
+    expect((await post(api, `/v1/${role}`, { enabled: false })).json).toEqual({ enabled: false });
+    for (const body of [{}, { enabled: "yes" }, { enabled: true, x: 1 }, "true"]) {
+      expect(await post(api, `/v1/${role}`, body)).toMatchObject(problem(400));
+    }
+  }
+});
+
 test.each([
   [`/v1/transactions/${"0".repeat(64)}`, 404],
   [`/v1/transactions/${"0".repeat(63)}`, 400],
@@ -161,6 +294,14 @@ test.each([
   [`/v1/transactions/${"0".repeat(8_000)}`, 400],
   ["/v1/transactions/%", 400],
   ["/v1/transactions/", 400],
+  [`/v1/snarks/${"0".repeat(64)}`, 404],
+  ["/v1/snarks/x", 400],
+  [`/v1/blocks/${"0".repeat(64)}`, 404],
+  ["/v1/blocks/top", 400],
+  ["/v1/blocks?limit=0", 400],
+  ["/v1/blocks?after=1", 400],
+  ["/v1/commitments?limit=1001", 400],
+  [`/v1/commitments/${"0".repeat(64)}`, 404],
   [`/v1/accounts/${"0".repeat(64)}`, 404],
   ["/v1/accounts/alice", 400],
   ["/v1", 404],
@@ -177,6 +318,11 @@ test.each([
   ["OPTIONS", "/v1/transactions", "GET, HEAD, POST"],
   ["PROPFIND", "/v1/peers?x=1", "GET, HEAD, POST"],
   ["GET", "/v1/peers/12D3KooW", "DELETE"],
+  ["DELETE", "/v1/snarks", "GET, HEAD, POST"],
+  ["POST", "/v1/blocks/tip", "GET, HEAD"],
+  ["POST", "/v1/commitments", "GET, HEAD"],
+  ["GET", "/v1/producer", "POST"],
+  ["GET", "/v1/worker", "POST"],
 ])("%s %s is 405 and says what is allowed", async (method, path, allow) => {
   const answer = await ask(api, { method, path });
   expect(answer).toMatchObject(problem(405));
@@ -275,10 +421,17 @@ test("peers: a dialed peer is shown with its channels, its permits and its bytes
   expect(half).toMatchObject({ peers: [{ id: listener.node.peerId, direction: "outgoing" }] });
   const isReady = ({ node: each }: typeof dialer): boolean =>
     [...each.state().peers.values()].some(
-      ({ live }) => live?.transaction?.ours.tag === "permitGiven" && live.transaction.theirs.tag === "open",
+      ({ live }) =>
+        live?.bestTip?.theirs === "open" &&
+        POOL_NAMES.every(
+          (pool) => live.pools[pool]?.ours.tag === "permitGiven" && live.pools[pool]?.theirs.tag === "open",
+        ),
     );
   await until(() => isReady(dialer) && isReady(listener));
   const channel = { state: "ready", blocked: false };
+  const permits = { ours: "given", theirs: "open" };
+  const { hash, height, slot } = testGenesis().parameters.genesis;
+  const genesisTip = { hash, height, slot };
   for (const [side, direction, other] of [
     [dialer, "outgoing", listener],
     [listener, "incoming", dialer],
@@ -295,10 +448,16 @@ test("peers: a dialed peer is shown with its channels, its permits and its bytes
         userAgent: expect.stringMatching(/^pollen\//),
         bytesIn: expect.any(Number),
         bytesOut: expect.any(Number),
+        bestTip: genesisTip,
+        record: { slow: false, asked: 0, withheld: 0 },
         channels: {
           control: { ...channel, awaitingPong: false },
-          transaction: { ...channel, permits: { ours: "given", theirs: "open" } },
+          "best-tip": { ...channel, permits },
+          transaction: { ...channel, permits },
+          snark: { ...channel, permits },
+          "snark-job-commitment": { ...channel, permits },
           rpc: { ...channel, requests: { ours: 0, theirs: 0 } },
+          "streaming-rpc": { ...channel, streams: { ours: null, theirs: null } },
         },
       },
     ]);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DEFAULT_CONFIG, parseSettings, resolveConfig } from "./config.ts";
+import { contradictionIn, DEFAULT_CONFIG, parseSettings, resolveConfig } from "./config.ts";
 
 const PEER = "/ip4/127.0.0.1/tcp/7300/http/p2p/12D3KooWQy6cLvrYWKEcxh3rbDN2GrH6i3wfqK4cGEqQkMYJjcvF";
 
@@ -24,6 +24,21 @@ test.each([
   ["data", "alice", "alice"],
   ["record", "runs/1", "runs/1"],
   ["maxPeers", 7, 7],
+  ["poolSize", 10_000, 10_000],
+  ["slot", "500ms", 500],
+  ["slot", "1.5s", 1_500],
+  ["slot", "1h", 3_600_000],
+  ["genesisTime", "2026-01-01T01:00:00+01:00", Date.UTC(2026, 0, 1)],
+  ["genesisTime", "2026-01-01T00:00:00.5Z", Date.UTC(2026, 0, 1) + 500],
+  ["genesisTime", 1_800_000_000_000, 1_800_000_000_000],
+  ["genesisTime", "1800000000000", 1_800_000_000_000],
+  ["produce", true, "drawn"],
+  ["produce", false, null],
+  ["produce", 0, 0],
+  ["produce", 63, 63],
+  ["snarkWorker", true, true],
+  ["fee", 0, 0n],
+  ["fee", 25, 25n],
   ["admissionPerIp", 5, 5],
   ["trustedProxy", ["10.0.0.0/8", "::1"], ["10.0.0.0/8", "::1"]],
   ["logLevel", "trace", "trace"],
@@ -37,12 +52,18 @@ test("every key has a case above", () => {
     "admin",
     "admissionPerIp",
     "data",
+    "fee",
+    "genesisTime",
     "jsonLogs",
     "listen",
     "logLevel",
     "maxPeers",
     "peer",
+    "poolSize",
+    "produce",
     "record",
+    "slot",
+    "snarkWorker",
     "trustedProxy",
   ]);
 });
@@ -51,6 +72,21 @@ test("flags win over the file, and only where they are given", () => {
   const file = settings({ listen: "127.0.0.1:1", maxPeers: 3, logLevel: "warn" });
   const flags = { listen: "none" as const, maxPeers: 4, logLevel: undefined };
   expect(resolveConfig(flags, file)).toMatchObject({ listen: null, maxPeers: 4, logLevel: "warn" });
+});
+
+test("a fee without a worker is a contradiction, wherever the two are said", () => {
+  const [fee, worker] = [settings({ fee: 2 }), settings({ snarkWorker: true })];
+  expect(contradictionIn(fee, {})).toMatch(/--snark-worker/);
+  expect(contradictionIn({}, fee)).toMatch(/--snark-worker/);
+  expect(contradictionIn({ snarkWorker: false }, settings({ fee: 2, snarkWorker: true }))).not.toBeNull();
+  for (const [flags, file] of [
+    [fee, worker],
+    [worker, fee],
+    [worker, {}],
+    [{}, {}],
+  ] as const) {
+    expect(contradictionIn(flags, file)).toBeNull();
+  }
 });
 
 test.each([
@@ -67,6 +103,24 @@ test.each([
   [{ data: "" }, "data: expected a text that is not empty"],
   [{ maxPeers: 0 }, "maxPeers: expected at least 1, got 0"],
   [{ maxPeers: "9" }, 'maxPeers: expected number, got "9"'],
+  [{ poolSize: 0 }, "poolSize: expected at least 1, got 0"],
+  [{ poolSize: 100_001 }, "poolSize: expected at most 100000, got 100001"],
+  [{ slot: 3 }, "slot: expected string, got 3"],
+  [{ slot: "3" }, 'slot: expected 100ms to 1h, got "3"'],
+  [{ slot: "99ms" }, 'slot: expected 100ms to 1h, got "99ms"'],
+  [{ slot: "61m" }, 'slot: expected 100ms to 1h, got "61m"'],
+  [{ slot: "0.1001s" }, 'slot: expected 100ms to 1h, got "0.1001s"'],
+  [{ genesisTime: "yesterday" }, "genesisTime: expected an ISO time such as"],
+  [{ genesisTime: "2026-01-01T00:00:00" }, "genesisTime: expected an ISO time such as"],
+  [{ genesisTime: "2026-02-30T00:00:00Z" }, "genesisTime: expected an ISO time such as"],
+  [{ genesisTime: "2019-12-31T23:59:59Z" }, "from 2020 to 2100"],
+  [{ genesisTime: [1_800_000_000_000] }, "genesisTime: expected an ISO time such as"],
+  [{ produce: 64 }, "produce: expected the number of a test account, 0 to 63, got 64"],
+  [{ produce: 1.5 }, "produce: expected the number of a test account, 0 to 63, got 1.5"],
+  [{ produce: "5" }, 'produce: expected the number of a test account, 0 to 63, got "5"'],
+  [{ snarkWorker: 1 }, "snarkWorker: expected boolean, got 1"],
+  [{ fee: -1 }, "fee: expected at least 0, got -1"],
+  [{ fee: "1" }, 'fee: expected number, got "1"'],
   [{ admissionPerIp: 1.5 }, "admissionPerIp: expected int, got 1.5"],
   [{ trustedProxy: ["10.0.0.0/99"] }, 'trustedProxy[0]: "10.0.0.0/99" is neither'],
   [{ logLevel: "loud" }, "logLevel: expected one of"],

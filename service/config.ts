@@ -1,10 +1,12 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
-import { PEERS_MAX_DEFAULT } from "../core/limits.ts";
 import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
+import { TEST_ACCOUNTS } from "./chain/genesis.ts";
+import { parseDurationMs } from "./duration.ts";
 import { type Parsed, parseJson } from "./json-input.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import { type AccountChoice, DEFAULT_SETTINGS } from "./node-settings.ts";
 import type { ListenAddress } from "./signaling-server.ts";
 
 /** What an operator can set for a node, by flags or in a file; the keys are the flags in camelCase. */
@@ -21,6 +23,17 @@ export interface NodeConfig {
   readonly data: string | null;
   readonly record: string | null;
   readonly maxPeers: number;
+  /** Transactions the pool holds at most. */
+  readonly poolSize: number;
+  /** Duration of a slot of the chain, ms. */
+  readonly slot: number;
+  /** Start of slot 0, ms since the Unix epoch. */
+  readonly genesisTime: number;
+  /** The account that makes blocks; null: this node makes none. */
+  readonly produce: AccountChoice | null;
+  readonly snarkWorker: boolean;
+  /** What a worker asks for each proof. */
+  readonly fee: bigint;
   /** Null: the limits of 3.2. */
   readonly admissionPerIp: number | null;
   readonly trustedProxy: readonly string[];
@@ -34,6 +47,15 @@ const NONE = "none";
 /** More connections than one process can serve. */
 const PEERS_MAX_MAX = 10_000;
 const ADMISSION_PER_IP_MAX = 1_000_000;
+/** A pool is one message to be reconciled, and a hash over all of it to be compared. */
+const POOL_SIZE_MAX = 100_000;
+/** Shorter than a block takes to spread, every slot is a fork; longer, nobody waits for it. */
+const SLOT_MS_MIN = 100;
+const SLOT_MS_MAX = 3_600_000;
+/** With slots of SLOT_MS_MIN their numbers fit into 32 bits until 2033, with the default for centuries. */
+const GENESIS_MS_MIN = Date.UTC(2020, 0, 1);
+/** A clock that is further ahead is wrong. */
+const GENESIS_MS_MAX = Date.UTC(2100, 0, 1);
 
 /** `HOST:PORT`, `[IPV6]:PORT`, or `none`. */
 const listenSchema = z.string().transform((text, context): ListenAddress | typeof NONE => {
@@ -58,6 +80,31 @@ const proxySchema = z.string().refine((text) => isIP(text) !== 0 || ipaddr.isVal
   error: ({ input }) => message(String(input), "is neither an IP address nor a range such as 10.0.0.0/8"),
 });
 
+const slotSchema = z.string().transform((text, context): number => {
+  const ms = parseDurationMs(text);
+  if (ms !== undefined && Number.isInteger(ms) && ms >= SLOT_MS_MIN && ms <= SLOT_MS_MAX) return ms;
+  context.issues.push(custom(text, `expected ${SLOT_MS_MIN}ms to ${SLOT_MS_MAX / 3_600_000}h`));
+  return z.NEVER;
+});
+
+/** An ISO time, whose meaning does not depend on where it is read, or ms since the Unix epoch. */
+const genesisTimeSchema = z.unknown().transform((given, context): number => {
+  const ms = msOf(given);
+  if (ms !== undefined && ms >= GENESIS_MS_MIN && ms <= GENESIS_MS_MAX) return ms;
+  const expected = "expected an ISO time such as 2026-01-01T00:00:00Z, or ms since 1970, from 2020 to 2100";
+  context.issues.push(custom(given, expected));
+  return z.NEVER;
+});
+
+/** `true` is what the flag without a number says, `false` what a file can say as well as nothing. */
+const produceSchema = z.unknown().transform((given, context): AccountChoice | typeof NONE => {
+  if (given === true) return "drawn";
+  if (given === false) return NONE;
+  if (Number.isInteger(given) && Number(given) >= 0 && Number(given) < TEST_ACCOUNTS) return Number(given);
+  context.issues.push(custom(given, `expected the number of a test account, 0 to ${TEST_ACCOUNTS - 1}`));
+  return z.NEVER;
+});
+
 /** One schema per setting, for flags and files alike. */
 export const settingSchemas = {
   listen: listenSchema,
@@ -66,6 +113,12 @@ export const settingSchemas = {
   data: z.string().min(1),
   record: z.string().min(1),
   maxPeers: z.int().min(1).max(PEERS_MAX_MAX),
+  poolSize: z.int().min(1).max(POOL_SIZE_MAX),
+  slot: slotSchema,
+  genesisTime: genesisTimeSchema,
+  produce: produceSchema,
+  snarkWorker: z.boolean(),
+  fee: z.int().min(0).transform(BigInt),
   admissionPerIp: z.int().min(1).max(ADMISSION_PER_IP_MAX),
   trustedProxy: z.array(proxySchema),
   logLevel: z.enum(LOG_LEVELS),
@@ -80,7 +133,13 @@ export const DEFAULT_CONFIG: NodeConfig = {
   peer: [],
   data: null,
   record: null,
-  maxPeers: PEERS_MAX_DEFAULT,
+  maxPeers: DEFAULT_SETTINGS.peersMax,
+  poolSize: DEFAULT_SETTINGS.capacity,
+  slot: DEFAULT_SETTINGS.slotMs,
+  genesisTime: DEFAULT_SETTINGS.genesisMs,
+  produce: null,
+  snarkWorker: false,
+  fee: 1n,
   admissionPerIp: null,
   trustedProxy: [],
   logLevel: "info",
@@ -92,13 +151,21 @@ export const parseSettings = (text: string): Parsed<Settings> => parseJson(setti
 
 /** Flags win over the file, the file over the defaults. */
 export function resolveConfig(flags: Settings, file: Settings): NodeConfig {
-  const { listen, admin, ...others } = { ...given(file), ...given(flags) };
+  const { listen, admin, produce, ...others } = { ...given(file), ...given(flags) };
   return {
     ...DEFAULT_CONFIG,
     ...others,
     listen: listen === NONE ? null : (listen ?? DEFAULT_CONFIG.listen),
     admin: admin === NONE ? null : (admin ?? DEFAULT_CONFIG.admin),
+    produce: produce === NONE ? null : (produce ?? DEFAULT_CONFIG.produce),
   };
+}
+
+/** What makes no sense together, for the operator; null: all of it does. */
+export function contradictionIn(flags: Settings, file: Settings): string | null {
+  const { fee, snarkWorker } = { ...given(file), ...given(flags) };
+  if (fee === undefined || snarkWorker === true) return null;
+  return "a fee is asked by a SNARK worker, which this node is not; give --snark-worker too, or no --fee";
 }
 
 type Given = { readonly [Key in keyof Settings]?: Exclude<Settings[Key], undefined> };
@@ -110,10 +177,22 @@ const given = (settings: Settings): Given =>
 const HOST = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 const PORT_MAX = 65_535;
 
+/** With its offset: it must not mean another time elsewhere. */
+const isoTime = z.iso.datetime({ offset: true });
+
+function msOf(given: unknown): number | undefined {
+  if (typeof given === "number") return Number.isInteger(given) ? given : undefined;
+  if (typeof given !== "string") return undefined;
+  if (/^\d{1,15}$/.test(given)) return Number(given);
+  return isoTime.safeParse(given).success ? Date.parse(given) : undefined;
+}
+
 const message = (text: string, detail: string): string => `${JSON.stringify(text.slice(0, 256))} ${detail}`;
 
-const custom = (input: string, detail: string) => ({
+const custom = (input: unknown, detail: string) => ({
   code: "custom" as const,
   input,
-  message: detail.startsWith("expected") ? `${detail}, got ${JSON.stringify(input)}` : message(input, detail),
+  message: detail.startsWith("expected")
+    ? `${detail}, got ${JSON.stringify(input)}`
+    : message(String(input), detail),
 });

@@ -1,6 +1,7 @@
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import type { Action } from "../core/actions.ts";
+import type { Hash } from "../core/ids.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { Rejection } from "../core/reasons.ts";
 import type { State } from "../core/state.ts";
@@ -12,17 +13,48 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function createLogger(level: LogLevel, asJson: boolean): Logger {
   const stream = asJson
     ? destination({ dest: 2, sync: true })
-    : pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "HH:MM:ss.l" });
+    : pretty({
+        destination: 2,
+        sync: true,
+        singleLine: true,
+        ignore: "pid,hostname",
+        translateTime: "HH:MM:ss.l",
+      });
   return pino({ level, base: null }, stream);
 }
 
-/** Writes what an operator wants to know of a step: every connection that begins, ends or fails, with its reason. */
-export function logActions(log: Logger, actions: readonly Action[], state: State): void {
-  for (const action of actions) logAction(log, action, state);
+/** What an action alone does not say. */
+export interface ActionContext {
+  /** After the step. */
+  readonly state: State;
+  /** Blocks that the last adoption of a tip has undone. */
+  readonly undone: number | null;
+  /** Transactions of an applied block; null if its body was not needed here. */
+  readonly transactionsIn: (hash: Hash) => number | null;
 }
 
-function logAction(log: Logger, action: Action, state: State): void {
+/**
+ * Writes what an operator wants to know of a step: every connection that begins, ends or fails, with its reason, and
+ * each new best tip.
+ */
+export function logAction(log: Logger, action: Action, context: ActionContext): void {
+  const { state } = context;
   switch (action.type) {
+    case "event/tipAdopted": {
+      const { height, hash, slot } = action.change.tip;
+      const transactions = context.transactionsIn(hash);
+      const { undone } = context;
+      const told = { height, hash: hash.slice(0, HASH_CHARACTERS), slot, transactions };
+      log.info(undone === 0 ? told : { ...told, undone }, "new best tip");
+      return;
+    }
+    case "sync/giveUp":
+    case "sync/condemn":
+      log.info(
+        { hash: action.hash.slice(0, HASH_CHARACTERS), detail: action.detail },
+        SYNC_FAILURES[action.type],
+      );
+      return;
     case "connection/ready": {
       const live = state.peers.get(action.peerId)?.live;
       log.info(
@@ -54,6 +86,14 @@ function logAction(log: Logger, action: Action, state: State): void {
       log.trace({ action: action.type }, "action");
   }
 }
+
+/** Enough to tell blocks apart, and to find one in the API of another node. */
+const HASH_CHARACTERS = 12;
+
+const SYNC_FAILURES = {
+  "sync/giveUp": "a better tip cannot be had now",
+  "sync/condemn": "a block is invalid",
+} as const;
 
 const rejectionLevel = (rejection: Rejection): "debug" | "info" =>
   rejection === "alreadyConnected" ? "debug" : "info";

@@ -16,7 +16,8 @@ import { signTransfer } from "./chain/transfer.ts";
 import { openEnvelope, sealEnvelope } from "./crypto.ts";
 import { rawPublicKey, sign, toX25519Secret } from "./ed25519.ts";
 import { ephemeralKey } from "./key-file.ts";
-import { admissionPerIp, type RunningNode, startNode } from "./node.ts";
+import { type RunningNode, startNode } from "./node.ts";
+import { admissionPerIp, DEFAULT_SETTINGS, type NodeSettings } from "./node-settings.ts";
 
 /** Whole nodes over real WebRTC and HTTP on loopback. */
 
@@ -27,15 +28,19 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((node) => node.stop()));
 });
 
-async function start(peers: readonly DialAddress[] = [], key = ephemeralKey()): Promise<RunningNode> {
+async function start(
+  peers: readonly DialAddress[] = [],
+  key = ephemeralKey(),
+  settings: Partial<NodeSettings> = {},
+): Promise<RunningNode> {
   const node = await startNode({
+    ...DEFAULT_SETTINGS,
     key,
     listen: { host: "127.0.0.1", port: 0 },
     peers,
     peersMax: 10,
     admission: admissionPerIp(10_000),
-    trustedProxies: [],
-    record: null,
+    ...settings,
     log: pino({ level: "silent" }),
   });
   running.push(node);
@@ -57,8 +62,8 @@ const areConnected = (a: RunningNode, b: RunningNode): boolean => isLive(a, b.pe
 
 async function submit(node: RunningNode, nonce: number, fee = 1n): Promise<string> {
   const payment = { to: BOB, amount: 1n, fee, nonce };
-  const bytes = await signTransfer(testAccountKey(0), testGenesis().chainId, payment);
-  return (await node.command({ type: "command/submitTransaction", bytes })).tag;
+  const bytes = await signTransfer(testAccountKey(0), node.chain.chainId, payment);
+  return (await node.command({ type: "command/submit", pool: "transaction", bytes })).tag;
 }
 
 type UnsignedOffer = Infer<typeof unsignedOfferSchema>;
@@ -112,8 +117,8 @@ test("node: transactions submitted on both sides end in both pools, equal by dig
   const b = await start([addressOf(a)]);
   for (const nonce of [1, 2, 3]) expect(await submit(a, nonce)).toBe("submitted");
   for (const nonce of [4, 5, 6]) expect(await submit(b, nonce)).toBe("submitted");
-  await until(() => [a, b].every((node) => node.state().transactions.entries.size === 6));
-  expect(poolDigest(a.state().transactions)).toBe(poolDigest(b.state().transactions));
+  await until(() => [a, b].every((node) => node.state().pools.transaction.entries.size === 6));
+  expect(poolDigest(a.state().pools.transaction)).toBe(poolDigest(b.state().pools.transaction));
   expect(a.state().offenders.size + b.state().offenders.size).toBe(0);
 });
 
@@ -124,11 +129,12 @@ test("node: of two transactions with one nonce the better paid one ends in both 
   expect(await submit(a, 1, 10n)).toBe("submitted");
   expect(await submit(b, 1, 1_000n)).toBe("submitted");
   const feesOf = (node: RunningNode): bigint[] =>
-    [...node.state().transactions.entries.values()].map(({ info }) => info.fee);
+    [...node.state().pools.transaction.entries.values()].map(({ info }) => info.fee);
   await until(() => [a, b].every((node) => feesOf(node).includes(1_000n)));
   expect([feesOf(a), feesOf(b)]).toEqual([[1_000n], [1_000n]]);
-  await until(() => a.chain.keptItems === 1);
+  // The lesser one is not forgotten where it was submitted: should a block undo the other, it may come back.
   expect(await submit(a, 1, 10n)).toBe("conflict");
+  expect(a.state().local.size).toBe(1);
 });
 
 test("P05: a mutual dial over real WebRTC leaves exactly one connection, the same on both sides", async () => {
@@ -141,7 +147,7 @@ test("P05: a mutual dial over real WebRTC leaves exactly one connection, the sam
   const directions = [a, b].map((node) => [...node.state().attempts.values()][0]?.direction);
   expect(directions.sort()).toEqual(["incoming", "outgoing"]);
   expect(await submit(a, 1)).toBe("submitted");
-  await until(() => b.state().transactions.entries.size === 1);
+  await until(() => b.state().pools.transaction.entries.size === 1);
 });
 
 test("P04: offers that claim the id of a live peer leave its connection untouched", async () => {
@@ -204,6 +210,80 @@ test("node: dialing itself, or a key that is none, is refused with the reason", 
   const a = await start();
   const self = await a.command({ type: "command/dial", address: addressOf(a) });
   expect(self).toEqual({ tag: "invalid", detail: expect.stringContaining("itself") });
+});
+
+const heightOf = (node: RunningNode): number => node.state().chain.tip.height;
+
+test("P34: slot and genesis time make a chain of its own: nodes that differ refuse each other", async () => {
+  const settings = { slotMs: 1_000, genesisMs: Date.UTC(2026, 1, 1) };
+  const a = await start([], ephemeralKey(), settings);
+  for (const other of [{ slotMs: 1_001 }, { genesisMs: settings.genesisMs + 1 }]) {
+    const b = await start([addressOf(a)], ephemeralKey(), { ...settings, ...other });
+    expect(b.chain.chainId).not.toBe(a.chain.chainId);
+    // A refusal that lasts: the address rests for ten minutes.
+    await until(() => [...b.state().targets.values()].some(({ nextMs }) => nextMs > Date.now() + 500_000));
+    expect(b.state().peers.size).toBe(0);
+  }
+  const b = await start([addressOf(a)], ephemeralKey(), settings);
+  await until(() => areConnected(a, b));
+});
+
+test("P34: the capacity is that of the transaction pool, in which the best paid ones stay", async () => {
+  const a = await start([], ephemeralKey(), { capacity: 2 });
+  expect([await submit(a, 1, 100n), await submit(a, 2, 300n), await submit(a, 3, 200n)]).toEqual([
+    "submitted",
+    "submitted",
+    "submitted",
+  ]);
+  expect(await submit(a, 4, 50n)).toBe("keptAside");
+  const fees = [...a.state().pools.transaction.entries.values()].map(({ info }) => info.fee);
+  expect(fees.sort()).toEqual([200n, 300n]);
+});
+
+test("P34: a producer makes the blocks, a worker the proofs, and a node that came later ends with both", async () => {
+  const settings = { slotMs: 200, genesisMs: Date.now() };
+  const producer = await start([], ephemeralKey(), { ...settings, produce: 5 });
+  // A key that chooses an account of which nothing else happens here.
+  const worker = await start([addressOf(producer)], testAccountKey(20), { ...settings, workFee: 3n });
+  expect(producer.account?.number).toBe(5);
+  expect(await submit(worker, 1)).toBe("submitted");
+  // Once the proof is in a block nothing is pending any more.
+  await until(() => producer.chain.account(BOB)?.balance !== testGenesis().accounts.get(BOB)?.balance);
+  await until(() => worker.state().work.counts.made === 1 && producer.state().chain.jobs.size === 0);
+  const late = await start([addressOf(worker)], ephemeralKey(), settings);
+  expect(late.account).toBeNull();
+  const nodes = [producer, worker, late];
+  await until(
+    () => heightOf(late) > 3 && new Set(nodes.map((node) => node.state().chain.tip.hash)).size === 1,
+  );
+  const paid = worker.account?.key ?? "";
+  const balances = nodes.map((node) => node.chain.account(paid)?.balance);
+  expect(balances).toEqual(nodes.map(() => (testGenesis().accounts.get(paid)?.balance ?? 0n) + 3n));
+  expect(nodes.map((node) => node.state().offenders.size)).toEqual([0, 0, 0]);
+});
+
+test("node: a producer begins by itself, without peers and without commands", async () => {
+  const lone = await startNode({
+    ...DEFAULT_SETTINGS,
+    ...{ slotMs: 100, genesisMs: Date.now(), produce: 1 },
+    key: ephemeralKey(),
+    log: pino({ level: "silent" }),
+  });
+  running.push(lone);
+  await until(() => heightOf(lone) > 1);
+});
+
+test("node: the account is the one that is asked for, or one that depends on the key alone", async () => {
+  const key = ephemeralKey();
+  const numbers: (number | undefined)[] = [];
+  for (const roles of [{ produce: "drawn" }, { workFee: 1n }, { produce: "drawn", workFee: 0n }] as const) {
+    const node = await start([], key, roles);
+    numbers.push(node.account?.number);
+    expect(node.account?.key).toBe(toHex(rawPublicKey(testAccountKey(numbers[0] ?? -1))));
+  }
+  expect(new Set(numbers).size).toBe(1);
+  expect((await start([], key, { produce: 63, workFee: 1n })).account?.number).toBe(63);
+  expect((await start([], key)).account).toBeNull();
 });
 
 test("P33: stop says Goodbye, ends, and the other side knows why", async () => {

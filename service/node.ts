@@ -1,41 +1,27 @@
 import { type KeyObject, randomBytes } from "node:crypto";
-import { isIP } from "node:net";
 import type { Logger } from "pino";
 import type { Command } from "../core/actions.ts";
-import { isLoopback } from "../core/address.ts";
-import { type Hex, toHex } from "../core/bytes.ts";
-import type { PeerId, RequestId } from "../core/ids.ts";
-import { type DialAddress, formatMultiaddr, type HostKind } from "../core/multiaddr.ts";
+import { toHex } from "../core/bytes.ts";
+import type { Hash, PeerId, RequestId } from "../core/ids.ts";
+import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
-import {
-  type AdmissionLimits,
-  type Config,
-  DEFAULT_ADMISSION,
-  initialState,
-  type State,
-} from "../core/state.ts";
+import { initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
-import { createEmbeddedChain, type EmbeddedChain } from "./chain/chain.ts";
-import { testGenesis } from "./chain/genesis.ts";
+import type { EmbeddedChain } from "./chain/chain.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
-import { logActions } from "./log.ts";
+import { logAction } from "./log.ts";
+import { createChainServices, type TestAccount } from "./node-chain.ts";
+import { bindAddressOf, configOf, listenAddress, type NodeSettings } from "./node-settings.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
-import { USER_AGENT } from "./version.ts";
+import { createSyncLog } from "./sync-log.ts";
+import { createTipHistory, type TipHistory } from "./tips.ts";
 import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
 
-export interface NodeOptions {
+export interface NodeOptions extends NodeSettings {
   readonly key: KeyObject;
-  /** Where offers are answered; null for a node that only dials. Port 0 takes a free one. */
-  readonly listen: { readonly host: string; readonly port: number } | null;
-  readonly peers: readonly DialAddress[];
-  readonly peersMax: number;
-  readonly admission: AdmissionLimits;
-  readonly trustedProxies: readonly string[];
-  /** A new directory for the recording of this run. */
-  readonly record: string | null;
   readonly log: Logger;
 }
 
@@ -44,8 +30,11 @@ export interface RunningNode {
   /** The dial address others use, if the node listens. */
   readonly address: string | null;
   readonly chain: EmbeddedChain;
+  /** The test account that makes blocks and is paid for work; null: this node does neither. */
+  readonly account: TestAccount | null;
   readonly startedMs: number;
   readonly state: () => State;
+  readonly reorganisations: TipHistory["reorganisations"];
   /** Bytes of messages with a connected peer. */
   readonly traffic: WebrtcTransport["traffic"];
   /** Runs a command of the operator. Answered even while the node stops. */
@@ -64,14 +53,6 @@ export type CommandOf = WithoutRequest<Command>;
 export const STOP_TIMEOUT_MS = 4_000;
 const STOP_POLL_MS = 10;
 
-/** `--admission-per-ip N` (3.2): a burst of N per IP and per group, N/16 per second, N/2 half-open per group. */
-export const admissionPerIp = (burst: number): AdmissionLimits => ({
-  ...DEFAULT_ADMISSION,
-  ip: { burst, perSecond: burst / 16 },
-  group: { burst, perSecond: burst / 16 },
-  halfOpenPerGroupMax: Math.max(1, Math.floor(burst / 2)),
-});
-
 /**
  * Composes a node: the pure core and the services around it.
  * @throws Error that says what to do if it cannot listen or record
@@ -81,8 +62,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   let store: Store | undefined;
   const emit = (input: Parameters<Store["input"]>[0]): void => store?.input(input);
 
+  const clock = systemClock();
   const crypto = createCrypto({ secretKey: options.key, emit });
-  const chain = createEmbeddedChain(testGenesis(), emit);
+  const { chain, streams, account } = createChainServices(options, crypto.publicKeyHex, emit, clock);
   const nextRequestId = countRequests();
   const signaling = await createSignaling({
     emit,
@@ -91,9 +73,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     trustedProxies: options.trustedProxies,
   });
   const address = listenAddress(options.listen, signaling.port, crypto.peerId);
-  // A node that is reached over loopback talks over loopback: it then needs no other network.
-  const bindAddress = isLocalOnly(options) ? LOOPBACK : undefined;
-  const transport = createWebrtcTransport({ emit, bindAddress });
+  const transport = createWebrtcTransport({ emit, bindAddress: bindAddressOf(options) });
   const answers = new Map<RequestId, (result: CommandResult) => void>();
   const operator: Services["operator"] = {
     answer: (requestId, result) => {
@@ -101,12 +81,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       answers.delete(requestId);
     },
   };
-  const services: Services = { transport, signaling, crypto, chain, operator };
+  const services: Services = { transport, signaling, crypto, chain, streams, operator };
 
-  const clock = systemClock();
   const startedMs = clock();
   const seed = toHex(randomBytes(32));
   const initial = initialState(configOf(options, crypto, chain, address), seed, startedMs);
+  const tips = createTipHistory(initial.chain);
+  const logSync = createSyncLog(log, clock);
+  const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
   let recorder: Recorder | undefined;
   let finish: (error?: unknown) => void = () => undefined;
   const ended = new Promise<unknown>((resolve) => {
@@ -120,6 +102,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     transport.closeAll();
     for (const answer of answers.values()) answer(STOPPED);
     answers.clear();
+    chain.abandonSnark();
+    streams.release();
     await signaling.close();
     await recorder?.close();
   };
@@ -136,7 +120,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     runEffect: (effect) => runEffect(effect, services),
     observe: (input, timeMs, { actions, state }) => {
       recorder?.record(input, timeMs, state);
-      logActions(log, actions, state);
+      for (const action of actions) {
+        if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
+        logAction(log, action, { state, undone: tips.undone(), transactionsIn });
+      }
+      logSync(state);
     },
     onBug: (error, input, timeMs) => {
       recorder?.record(input, timeMs, null);
@@ -182,8 +170,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     peerId: crypto.peerId,
     address,
     chain,
+    account,
     startedMs,
     state: running.state,
+    reorganisations: tips.reorganisations,
     traffic: transport.traffic,
     command,
     stop: () => {
@@ -194,52 +184,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   };
 }
 
-const LOOPBACK = "127.0.0.1";
 const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopped" };
-const HOST_KINDS: Readonly<Record<number, HostKind>> = { 4: "ip4", 6: "ip6" };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-function isLocalOnly({ listen, peers }: NodeOptions): boolean {
-  const hosts = [...(listen === null ? [] : [listen.host]), ...peers.map(({ host }) => host)];
-  return hosts.length > 0 && hosts.every((host) => host === "localhost" || isLoopback(host));
-}
-
-/** A wildcard is no address others can dial: they are told the loopback one, and the operator knows the rest. */
-function listenAddress(listen: NodeOptions["listen"], port: number | null, peerId: PeerId): string | null {
-  if (listen === null || port === null) return null;
-  const host =
-    listen.host === "0.0.0.0" || listen.host === "localhost"
-      ? LOOPBACK
-      : listen.host === "::"
-        ? "::1"
-        : listen.host;
-  return formatMultiaddr({
-    scheme: "http",
-    hostKind: HOST_KINDS[isIP(host)] ?? "dns",
-    host,
-    port,
-    peerId,
-  });
-}
-
-function configOf(
-  { peersMax, admission }: NodeOptions,
-  { peerId, publicKeyHex }: { readonly peerId: PeerId; readonly publicKeyHex: Hex },
-  { chainId }: EmbeddedChain,
-  listen: string | null,
-): Config {
-  return {
-    peerId,
-    publicKey: publicKeyHex,
-    chainId,
-    userAgent: USER_AGENT,
-    listen,
-    peersMax,
-    allowPrivateCandidates: false,
-    admission,
-  };
-}
 
 function recorderOf({ record, log }: NodeOptions, initial: State): Recorder | undefined {
   if (record === null) return undefined;

@@ -7,6 +7,7 @@ import { itemHash } from "../core/hash.ts";
 import type { BatchId, Hash, PeerId, RequestId } from "../core/ids.ts";
 import { DEFAULT_ADMISSION, initialState, type State } from "../core/state.ts";
 import { step } from "../reducers/step.ts";
+import { testGenesis } from "./chain/genesis.ts";
 import { createRecorder, type RecorderOptions } from "./recorder.ts";
 
 // What the tests of recording, reading and replaying share.
@@ -35,6 +36,10 @@ export const initial: State = initialState(
     peersMax: 100,
     allowPrivateCandidates: false,
     admission: DEFAULT_ADMISSION,
+    chain: testGenesis().parameters,
+    capacity: 3_000,
+    produces: false,
+    workFee: null,
   },
   "5e".repeat(32),
   START_MS,
@@ -58,9 +63,12 @@ export function* run(transactions: number): Generator<Stepped> {
     const bytes = new Uint8Array(150).fill(number % 256);
     new DataView(bytes.buffer).setUint32(0, number);
     const info = { hash: itemHash(bytes) as Hash, fee: 100n, sender: "aa".repeat(32), nonce: number };
-    yield apply({ type: "command/submitTransaction", requestId: number as RequestId, bytes }, timeMs);
+    yield apply(
+      { type: "command/submit", requestId: number as RequestId, pool: "transaction", bytes },
+      timeMs,
+    );
     const verdicts = [{ tag: "valid", info }] as const;
-    yield apply({ type: "event/transactionsVerified", batchId: number as BatchId, verdicts }, timeMs + 1);
+    yield apply({ type: "event/itemsVerified", batchId: number as BatchId, verdicts }, timeMs + 1);
   }
 }
 

@@ -69,5 +69,7 @@ export function createStore({ initial, clock, runEffect, observe, onBug }: Store
     clearTimeout(timer);
   };
 
+  // A producer waits for its first slot, not for anybody.
+  arm();
   return { state: () => state, input, close };
 }

@@ -1,19 +1,37 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { z } from "zod";
 import { fromHex, toHex } from "../../core/bytes.ts";
-import { parsePeerId } from "../../core/identity.ts";
-import type { Hash, PeerId } from "../../core/ids.ts";
+import type { Hash } from "../../core/ids.ts";
 import { parseMultiaddr } from "../../core/multiaddr.ts";
+import type { FetchedPool } from "../../core/pools.ts";
 import type { CommandResult } from "../../core/services.ts";
 import type { Clock } from "../clock.ts";
-import { parseJson, parseValue } from "../json-input.ts";
 import type { CommandOf, RunningNode } from "../node.ts";
-import { Problem } from "./problem.ts";
-import { accountView, peersView, statusView, transactionsView, transactionView } from "./views.ts";
+import { blocksView, blockView } from "./chain-views.ts";
+import { peersView } from "./peer-views.ts";
+import {
+  accountView,
+  commitmentsView,
+  knownSnark,
+  knownTransaction,
+  snarksView,
+  transactionsView,
+} from "./pool-views.ts";
+import { Problem, type ProblemKind } from "./problem.ts";
+import {
+  addressBody,
+  blocksQuery,
+  body,
+  bytesBody,
+  enabledBody,
+  hashParameter,
+  hexParameter,
+  pageQuery,
+  parameter,
+  peerIdParameter,
+  query,
+} from "./requests.ts";
+import { statusView } from "./views.ts";
 
-/** A page of transactions: more would make answers of megabytes. */
-const PAGE_MAX = 1_000;
-const PAGE_DEFAULT = 100;
 /** No command takes longer; an answer that comes later is lost. */
 const COMMAND_TIMEOUT_MS = 10_000;
 
@@ -22,18 +40,28 @@ export const RESOURCES: readonly { readonly path: RegExp; readonly allow: string
   { path: /^\/v1\/status$/, allow: "GET, HEAD" },
   { path: /^\/v1\/peers$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/peers\/[^/]+$/, allow: "DELETE" },
-  { path: /^\/v1\/transactions$/, allow: "GET, HEAD, POST" },
-  { path: /^\/v1\/transactions\/[^/]+$/, allow: "GET, HEAD" },
+  { path: /^\/v1\/(transactions|snarks)$/, allow: "GET, HEAD, POST" },
+  { path: /^\/v1\/(transactions|snarks)\/[^/]+$/, allow: "GET, HEAD" },
+  { path: /^\/v1\/commitments$/, allow: "GET, HEAD" },
+  { path: /^\/v1\/blocks$/, allow: "GET, HEAD" },
+  { path: /^\/v1\/blocks\/[^/]+$/, allow: "GET, HEAD" },
   { path: /^\/v1\/accounts\/[^/]+$/, allow: "GET, HEAD" },
+  { path: /^\/v1\/(producer|worker)$/, allow: "POST" },
 ];
+
+type RunCommand = (command: CommandOf) => Promise<CommandResult>;
 
 /** Handlers throw a Problem for everything they refuse. */
 export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock): void {
-  const command = (given: CommandOf): Promise<CommandResult> =>
-    within(COMMAND_TIMEOUT_MS, node.command(given));
-
+  const command: RunCommand = (given) => within(COMMAND_TIMEOUT_MS, node.command(given));
   app.get("/v1/status", () => statusView(node, node.state(), clock()));
+  addPeerRoutes(app, node, command);
+  addPoolRoutes(app, node, command);
+  addChainRoutes(app, node);
+  addWorkRoutes(app, node, command);
+}
 
+function addPeerRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
   app.get("/v1/peers", () => ({ peers: peersView(node.state(), node.traffic) }));
 
   app.post("/v1/peers", async (request, reply) => {
@@ -51,95 +79,89 @@ export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock)
     if (result.tag !== "disconnected") throw problemOf(result, "malformed");
     return reply.code(204).send();
   });
+}
 
-  app.get("/v1/transactions", (request) => {
-    const { limit, after } = query(request, pageQuery);
-    return transactionsView(node.state(), after, limit);
-  });
+function addPoolRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
+  const { chain, state } = node;
+  app.get("/v1/transactions", (request) => transactionsView(state(), query(request, pageQuery)));
+  app.get("/v1/snarks", (request) => snarksView(state(), query(request, pageQuery)));
+  app.get("/v1/commitments", (request) => commitmentsView(state(), query(request, pageQuery)));
 
   app.get("/v1/transactions/:hash", (request) => {
-    const hash = hexParameter(request, "hash", "a hash") as Hash;
-    const entry = node.state().transactions.entries.get(hash);
-    const bytes = node.chain.transaction(hash);
-    if (entry === undefined || bytes === undefined) {
-      throw new Problem("notFound", `no transaction ${hash} is in the pool`);
-    }
-    return { ...transactionView(entry), bytes: toHex(bytes) };
+    const hash = hashParameter(request);
+    return withBytes(`transaction ${hash}`, knownTransaction(state(), hash), chain.item(hash));
+  });
+  app.get("/v1/snarks/:hash", (request) => {
+    const hash = hashParameter(request);
+    return withBytes(`SNARK work ${hash}`, knownSnark(state(), hash), chain.item(hash));
   });
 
-  app.post("/v1/transactions", async (request, reply) => {
-    const bytes = fromHex(body(request, transactionBody).bytes);
-    const result = await command({ type: "command/submitTransaction", bytes });
-    if (result.tag !== "submitted") throw problemOf(result, "invalidTransaction");
-    return created(reply, result.hash);
+  const submit = async (request: FastifyRequest, reply: FastifyReply, pool: FetchedPool) => {
+    const bytes = fromHex(body(request, bytesBody).bytes);
+    const { path, invalid } = SUBMITTED[pool];
+    const result = await command({ type: "command/submit", pool, bytes });
+    if (result.tag !== "submitted" && result.tag !== "keptAside") throw problemOf(result, invalid);
+    const { hash } = result;
+    reply.header("location", `${path}/${hash}`);
+    if (result.tag === "submitted") return reply.code(201).send({ hash });
+    return reply.code(202).send({ hash, detail: KEPT_ASIDE });
+  };
+  app.post("/v1/transactions", (request, reply) => submit(request, reply, "transaction"));
+  app.post("/v1/snarks", (request, reply) => submit(request, reply, "snark"));
+}
+
+const SUBMITTED: {
+  readonly [Pool in FetchedPool]: { readonly path: string; readonly invalid: ProblemKind };
+} = {
+  transaction: { path: "/v1/transactions", invalid: "invalidTransaction" },
+  snark: { path: "/v1/snarks", invalid: "invalidSnark" },
+};
+
+const KEPT_ASIDE =
+  "the pool is full of better paid ones; it is kept here and offered again when there is room";
+
+function withBytes<View extends object>(what: string, view: View | undefined, bytes: Uint8Array | undefined) {
+  if (view === undefined || bytes === undefined) throw new Problem("notFound", `no ${what} is in the pool`);
+  return { ...view, bytes: toHex(bytes) };
+}
+
+function addChainRoutes(app: FastifyInstance, { chain, state }: RunningNode): void {
+  app.get("/v1/blocks", (request) => blocksView(state(), chain, query(request, blocksQuery).limit));
+
+  app.get("/v1/blocks/:hash", (request) => {
+    const isTip = parameter(request, "hash") === "tip";
+    const hash: Hash = isTip ? state().chain.tip.hash : hashParameter(request);
+    const view = blockView(state(), chain, hash);
+    if (view === undefined) throw new Problem("notFound", `no block ${hash} is kept here`);
+    return view;
   });
 
   app.get("/v1/accounts/:key", (request) => {
     const key = hexParameter(request, "key", "a public key");
-    const account = node.chain.account(key);
+    const account = chain.account(key);
     if (account === undefined) throw new Problem("notFound", `the ledger has no account ${key}`);
-    return accountView(node.state(), key, account);
+    return accountView(state(), key, account);
   });
 }
 
-const created = (reply: FastifyReply, hash: Hash): FastifyReply =>
-  reply.code(201).header("location", `/v1/transactions/${hash}`).send({ hash });
-
-const addressBody = z.strictObject({ address: z.string() });
-const transactionBody = z.strictObject({
-  bytes: z
-    .string()
-    .regex(/^(?:[0-9a-f]{2})*$/i, "expected an even number of hexadecimal digits")
-    .toLowerCase(),
-});
-
-/** Decimal digits only: no sign, space, exponent or fraction. */
-const count = (most: number) =>
-  z
-    .string()
-    .regex(/^\d{1,16}$/, "expected a whole number")
-    .transform(Number)
-    .pipe(z.int().max(most));
-
-const pageQuery = z.strictObject({
-  limit: count(PAGE_MAX).pipe(z.int().min(1)).default(PAGE_DEFAULT),
-  after: count(Number.MAX_SAFE_INTEGER).default(-1),
-});
-
-function body<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
-  const parsed = parseJson(schema, typeof request.body === "string" ? request.body : "");
-  if (parsed.tag === "failed") throw new Problem("malformed", parsed.details.join("; "));
-  return parsed.value;
+/** Production and work can be stopped and go on again, on a node that was started for them. */
+function addWorkRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
+  const { config } = node.state();
+  const switchTo = (isRole: boolean, flag: string, type: "command/produce" | "command/work") => {
+    return async (request: FastifyRequest) => {
+      const { enabled } = body(request, enabledBody);
+      if (enabled && !isRole) throw new Problem("notConfigured", `the node was started without ${flag}`);
+      const result = await command({ type, isOn: enabled });
+      if (result.tag !== "producing" && result.tag !== "working") throw problemOf(result, "malformed");
+      return { enabled: result.isOn };
+    };
+  };
+  app.post("/v1/producer", switchTo(config.produces, "--produce", "command/produce"));
+  app.post("/v1/worker", switchTo(config.workFee !== null, "--snark-worker", "command/work"));
 }
-
-function query<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
-  const parsed = parseValue(schema, { ...(request.query as object) });
-  if (parsed.tag === "failed") throw new Problem("malformed", `query: ${parsed.details.join("; ")}`);
-  return parsed.value;
-}
-
-function hexParameter(request: FastifyRequest, name: string, meaning: string): string {
-  const text = parameter(request, name).toLowerCase();
-  if (/^[0-9a-f]{64}$/.test(text)) return text;
-  throw new Problem("malformed", `${meaning} has 64 hexadecimal digits`);
-}
-
-function peerIdParameter(request: FastifyRequest): PeerId {
-  const peerId = parsePeerId(parameter(request, "id"));
-  if (peerId === undefined) {
-    throw new Problem("malformed", "not the peer id of an ed25519 key (12D3KooW...)");
-  }
-  return peerId;
-}
-
-const parameter = ({ params }: FastifyRequest, name: string): string =>
-  (params as Readonly<Record<string, string>>)[name] ?? "";
 
 /** @param invalid what an `invalid` result is a problem of */
-function problemOf(
-  result: CommandResult,
-  invalid: "invalidTransaction" | "invalidAddress" | "malformed",
-): Error {
+function problemOf(result: CommandResult, invalid: ProblemKind): Error {
   switch (result.tag) {
     case "invalid":
       return new Problem(invalid, result.detail);

@@ -1,15 +1,27 @@
 import { existsSync, readdirSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { type DevnetOptions, type DevnetResult, isSuccess, startDevnet } from "../devnet/devnet.ts";
+import { settingSchemas } from "../config.ts";
+import { type DevnetOptions, startDevnet } from "../devnet/devnet.ts";
 import { createDisplay } from "../devnet/display.ts";
+import { defaultProducers, defaultWorkers } from "../devnet/plan.ts";
+import { type DevnetResult, isSuccess } from "../devnet/result.ts";
+import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
 import { UserError } from "./errors.ts";
+import { numberParserOf, parserOf } from "./options.ts";
 
 interface Flags {
   readonly nodes: number;
   readonly degree?: number;
   readonly rate: number;
   /** ms; 0: until Ctrl-C */
-  readonly for: number;
+  readonly for?: number;
+  /** ms */
+  readonly slot?: number;
+  readonly producers?: number;
+  readonly workers?: number;
+  readonly poolSize?: number;
+  readonly late: number;
+  readonly restart?: true;
   readonly seed: number;
   readonly record?: string;
   readonly json?: true;
@@ -20,6 +32,8 @@ const NODES_MAX = 50;
 const RATE_MAX = 1_000;
 const DEGREE_DEFAULT = 3;
 const SEED_MAX = 2 ** 32;
+const LATE_MAX = 10;
+const SLOT_DEFAULT_MS = 2_000;
 
 export const devnetCommand = (): Command =>
   new Command("devnet")
@@ -31,7 +45,34 @@ export const devnetCommand = (): Command =>
       wholeNumber("neighbours", 1, NODES_MAX - 1),
     )
     .option("--rate <n>", "transactions per second, of all nodes together", parseRate, 5)
-    .option("--for <time>", "how long to feed: 500ms, 30s, 2m, 1h; 0 is until Ctrl-C", parseDuration, 30_000)
+    .option(
+      "--for <time>",
+      "how long to feed: 500ms, 30s, 2m, 1h; 0 is until Ctrl-C (default: 30s)",
+      parseDuration,
+    )
+    .option(
+      "--producers <n>",
+      "nodes that make blocks (default: half of them, at least 1)",
+      wholeNumber("producers", 0, NODES_MAX),
+    )
+    .option(
+      "--workers <n>",
+      "nodes that make SNARK work, each for another fee (default: 1 of at least 3 nodes)",
+      wholeNumber("workers", 0, NODES_MAX),
+    )
+    .option(
+      "--slot <time>",
+      `duration of a slot (default: ${SLOT_DEFAULT_MS / 1_000}s)`,
+      parserOf(settingSchemas.slot),
+    )
+    .option("--pool-size <n>", "transactions each pool holds", numberParserOf(settingSchemas.poolSize))
+    .option(
+      "--late <n>",
+      "nodes that come when three quarters of the time are over",
+      wholeNumber("late nodes", 0, LATE_MAX),
+      0,
+    )
+    .option("--restart", "kill a node at half time, and start it again with its key")
     .option("--seed <n>", "another graph, other fees", wholeNumber("the seed", 0, SEED_MAX), 1)
     .option("--record <dir>", "each node records to a directory inside this new one, for `pollen replay`")
     .option("--json", "print one object with the result; everything else goes to standard error")
@@ -42,11 +83,13 @@ const EXAMPLES = `
 Examples:
   $ pollen devnet --nodes 3 --rate 50 --for 1m
   $ pollen devnet --for 0 --record runs/1
+  $ pollen devnet --nodes 6 --slot 1s --workers 2 --for 2m --late 1 --restart
   $ pollen devnet --json --for 5s
 
-It exits with 0 only if all pools ended equal, with everything that was submitted.`;
+It exits with 0 only if all nodes end with the same tip, the same ledger and the same pools, nothing that was
+submitted is lost, and nobody was accused of a violation.`;
 
-/** @throws UserError unless all pools ended equal and all nodes ended cleanly */
+/** @throws UserError unless everything holds that `isSuccess` asks for */
 async function run(flags: Flags): Promise<void> {
   const stream = flags.json ? process.stderr : process.stdout;
   const display = createDisplay(stream);
@@ -66,16 +109,35 @@ async function run(flags: Flags): Promise<void> {
 const EXIT_INTERRUPTED = 130;
 
 function optionsOf(flags: Flags, note: (text: string) => void): DevnetOptions {
-  const { nodes, rate, seed, record = null } = flags;
+  const { nodes, rate, seed, late, record = null } = flags;
+  const restart = flags.restart ?? false;
+  const durationMs = flags.for ?? FOR_DEFAULT_MS;
+  if (durationMs === 0 && (restart || late > 0))
+    throw new UserError("--restart and --late come after a part of the time: give it with --for");
+  if (nodes < 2 && restart)
+    throw new UserError("a node that is started again needs others: give more --nodes");
   if (record !== null) assertNew(record);
   return {
     nodes,
+    producers: roleCount("producers", flags.producers ?? defaultProducers(nodes), nodes),
+    workers: roleCount("workers", flags.workers ?? defaultWorkers(nodes), nodes),
+    late,
+    restart,
     degree: degreeFor(nodes, flags.degree, note),
     ratePerSecond: rate,
-    durationMs: flags.for === 0 ? null : flags.for,
+    durationMs: durationMs === 0 ? null : durationMs,
+    slotMs: flags.slot ?? SLOT_DEFAULT_MS,
+    poolSize: flags.poolSize ?? null,
     seed,
     record,
   };
+}
+
+const FOR_DEFAULT_MS = 30_000;
+
+function roleCount(role: "producers" | "workers", wanted: number, nodes: number): number {
+  if (wanted <= nodes) return wanted;
+  throw new UserError(`${nodes} nodes cannot be ${wanted} ${role}: give more --nodes or fewer --${role}`);
 }
 
 function degreeFor(nodes: number, wanted: number | undefined, note: (text: string) => void): number {
@@ -102,11 +164,13 @@ function assertNew(directory: string): void {
 }
 
 function failureOf(result: DevnetResult): string {
-  const { error, equal, submitted, accepted, everywhere, perNode } = result;
+  const { error, tipsEqual, poolsEqual, submitted, lost, violations, perNode } = result;
   if (error !== null) return error;
-  if (accepted < submitted)
-    return `the nodes did not accept ${submitted - accepted} of ${submitted} transactions`;
-  if (!equal || everywhere < submitted) return "the pools did not become equal";
+  if (!tipsEqual) return "the tips did not become equal";
+  if (!poolsEqual) return "the pools did not become equal";
+  if (lost > 0) return `${lost} of ${submitted} transactions are neither in the chain nor in the pools`;
+  if (violations > 0)
+    return `${violations} connections ended for a violation, between nodes that are all honest`;
   const unclean = perNode.filter(({ exitCode }) => exitCode !== 0).map(({ name }) => name);
   return `these nodes did not end cleanly: ${unclean.join(", ")}`;
 }
@@ -148,12 +212,8 @@ function parseRate(text: string): number {
   throw new InvalidArgumentError(`expected transactions per second from 0 to ${RATE_MAX}.`);
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
 function parseDuration(text: string): number {
-  if (text === "0") return 0;
-  const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  const ms = Number(amount) * (UNIT_MS[unit] ?? Number.NaN);
-  if (ms > 0) return ms;
-  throw new InvalidArgumentError("expected a duration such as 500ms, 30s, 2m or 1h, or 0.");
+  const ms = text === "0" ? 0 : parseDurationMs(text);
+  if (ms !== undefined) return ms;
+  throw new InvalidArgumentError(`expected a duration such as ${DURATION_EXAMPLES}, or 0.`);
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { DEFAULT_CONFIG, type NodeConfig } from "../config.ts";
+import { UserError } from "./errors.ts";
 import { buildProgram, withCommand } from "./main.ts";
 import { nodeCommand } from "./node.ts";
 
@@ -25,12 +26,26 @@ test.each<[keyof NodeConfig, readonly string[], unknown]>([
   ["data", ["--data", "alice"], "alice"],
   ["record", ["--record", "runs/1"], "runs/1"],
   ["maxPeers", ["--max-peers", "7"], 7],
+  ["poolSize", ["--pool-size", "9"], 9],
+  ["slot", ["--slot", "250ms"], 250],
+  ["genesisTime", ["--genesis-time", "2026-11-22T12:00:00Z"], Date.UTC(2026, 10, 22, 12)],
+  ["genesisTime", ["--genesis-time", "1800000000000"], 1_800_000_000_000],
+  ["produce", ["--produce"], "drawn"],
+  ["produce", ["--produce", "5"], 5],
+  ["snarkWorker", ["--snark-worker"], true],
   ["admissionPerIp", ["--admission-per-ip", "5"], 5],
   ["trustedProxy", ["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "::1"], ["10.0.0.0/8", "::1"]],
   ["logLevel", ["--log-level", "trace"], "trace"],
   ["jsonLogs", ["--json-logs"], true],
 ])("node: the flag of %s, %o", async (key, args, meaning) => {
   expect(await configOf(...args)).toEqual({ ...DEFAULT_CONFIG, [key]: meaning });
+});
+
+test("node: --fee is for a worker alone", async () => {
+  expect(await configOf("--snark-worker", "--fee", "7")).toMatchObject({ snarkWorker: true, fee: 7n });
+  await expect(configOf("--fee", "7")).rejects.toThrow(
+    /^a fee is asked by a SNARK worker.*: give --snark-worker/,
+  );
 });
 
 function withPort(port: number): unknown {
@@ -84,6 +99,21 @@ test.each([
     "pollen: option '--max-peers <n>' argument '0' is invalid: expected at least 1, got 0\n",
   ],
   [
+    ["node", "--produce", "64"],
+    "commander.invalidArgument",
+    "pollen: option '--produce [account]' argument '64' is invalid: expected the number of a test account, 0 to 63, got 64\n",
+  ],
+  [
+    ["node", "--slot", "3"],
+    "commander.invalidArgument",
+    "pollen: option '--slot <time>' argument '3' is invalid: expected 100ms to 1h, got \"3\"\n",
+  ],
+  [
+    ["devnet", "--late", "11"],
+    "commander.invalidArgument",
+    "pollen: option '--late <n>' argument '11' is invalid: expected late nodes from 0 to 10.\n",
+  ],
+  [
     ["key", "new", "--data", "a", "--out", "b"],
     "commander.conflictingOption",
     "pollen: option '--data <dir>' cannot be used with option '--out <file>'\n",
@@ -111,6 +141,32 @@ test.each(named(buildProgram()))(
     if (isLeaf) expect(text).toMatch(/\n {2}\$ pollen/);
   },
 );
+
+test.each([
+  [["--for", "0", "--restart"], /--restart and --late .*: give it with --for/],
+  [["--for", "0", "--late", "1"], /--restart and --late .*: give it with --for/],
+  [["--nodes", "1", "--restart"], /needs others: give more --nodes/],
+  [
+    ["--nodes", "2", "--producers", "3"],
+    /2 nodes cannot be 3 producers: give more --nodes or fewer --producers/,
+  ],
+  [["--nodes", "2", "--workers", "3"], /2 nodes cannot be 3 workers/],
+])("devnet: %o makes no sense, and is refused before anything is started", async (args, message) => {
+  const running = buildProgram().parseAsync(["devnet", ...args], { from: "user" });
+  await expect(running).rejects.toThrow(message);
+  await expect(running).rejects.toBeInstanceOf(UserError);
+});
+
+test.each<[keyof NodeConfig, string]>([
+  ["slot", "--slot <time>"],
+  ["genesisTime", "--genesis-time <time>"],
+  ["produce", "--produce [account]"],
+  ["snarkWorker", "--snark-worker"],
+  ["fee", "--fee <n>"],
+  ["poolSize", "--pool-size <n>"],
+])("node: %s is in the help, as %s", async (_key, flag) => {
+  expect((await refusal("node", "--help")).text).toContain(`  ${flag} `);
+});
 
 test("no command means devnet; a misspelt one does not", () => {
   expect(withCommand([])).toEqual(["devnet"]);

@@ -6,8 +6,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { afterAll, expect, test, vi } from "vitest";
+import { toHex } from "../../core/bytes.ts";
+import { testAccountKey, testGenesis } from "../chain/genesis.ts";
+import { rawPublicKey } from "../ed25519.ts";
+import type { ReadyMessage } from "./banner.ts";
 import { UserError } from "./errors.ts";
-import { type ReadyMessage, readSettings } from "./node.ts";
+import { readSettings } from "./node.ts";
 
 const POLLEN = fileURLToPath(new URL("pollen.mjs", import.meta.url));
 const OTHER_PEER = "12D3KooWQy6cLvrYWKEcxh3rbDN2GrH6i3wfqK4cGEqQkMYJjcvF";
@@ -63,6 +67,7 @@ const EPHEMERAL = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
 test("P34 config: every key of a file has its effect, a flag wins, and a parent that leaves ends the node", async () => {
   const file = join(directory, "node.json");
+  const genesisTime = new Date().toISOString();
   const settings = {
     listen: "[::1]:0",
     admin: "localhost:0",
@@ -70,6 +75,12 @@ test("P34 config: every key of a file has its effect, a flag wins, and a parent 
     data: join(directory, "data"),
     record: join(directory, "config-run"),
     maxPeers: 7,
+    poolSize: 12,
+    slot: "200ms",
+    genesisTime,
+    produce: 11,
+    snarkWorker: true,
+    fee: 13,
     admissionPerIp: 1,
     trustedProxy: ["::1"],
     logLevel: "debug",
@@ -89,10 +100,22 @@ test("P34 config: every key of a file has its effect, a flag wins, and a parent 
     admin,
     data: settings.data,
     record: settings.record,
+    account: 11,
   });
-  expect(banner).toMatchObject({ join: expect.stringContaining(`--peer ${address}`) });
+  // Whoever joins must be on the same chain.
+  const joining = `--peer ${address} --slot 200ms --genesis-time ${Date.parse(genesisTime)}`;
+  expect(banner).toMatchObject({ join: expect.stringContaining(joining) });
   // maxPeers, by the flag
   expect(await status(admin)).toMatchObject({ peerId, addresses: [address], peers: { max: 6 } });
+  // slot, genesisTime: covered by the id of the chain; poolSize, produce, snarkWorker, fee
+  const { chainId } = testGenesis({ slotMs: 200, genesisMs: Date.parse(genesisTime) });
+  const account = { number: 11, key: toHex(rawPublicKey(testAccountKey(11))) };
+  expect(await status(admin)).toMatchObject({
+    chainId,
+    pools: { transactions: { capacity: 12 } },
+    producer: { enabled: true, account },
+    worker: { enabled: true, account, fee: "13" },
+  });
   // data
   expect(statSync(join(settings.data, "key.pem")).mode & 0o777).toBe(0o600);
   // admissionPerIp and trustedProxy: one offer per client, and the clients are those behind the proxy

@@ -1,90 +1,46 @@
 import { readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { Command } from "commander";
 import type { Logger } from "pino";
 import { DEFAULT_ADMISSION } from "../../core/state.ts";
 import { type Api, startApi } from "../api.ts";
-import {
-  DEFAULT_CONFIG,
-  type NodeConfig,
-  parseSettings,
-  resolveConfig,
-  type Settings,
-  settingSchemas,
-} from "../config.ts";
+import { contradictionIn, type NodeConfig, parseSettings, resolveConfig, type Settings } from "../config.ts";
 import { ephemeralKey, loadOrCreateKey } from "../key-file.ts";
-import { createLogger, LOG_LEVELS } from "../log.ts";
-import { admissionPerIp, type RunningNode, startNode } from "../node.ts";
+import { createLogger } from "../log.ts";
+import { type RunningNode, startNode } from "../node.ts";
+import { admissionPerIp } from "../node-settings.ts";
 import { RecordingError } from "../recorder.ts";
 import type { ListenAddress } from "../signaling-server.ts";
-import {
-  EXIT_BUG,
-  EXIT_USER_ERROR,
-  formatListen,
-  listenError,
-  systemCode,
-  UserError,
-  userErrorOf,
-} from "./errors.ts";
+import { announce } from "./banner.ts";
+import { EXIT_BUG, EXIT_USER_ERROR, listenError, systemCode, UserError, userErrorOf } from "./errors.ts";
 import { freePort } from "./free-port.ts";
 import { keyFrom } from "./key.ts";
 import { type End, inTime, untilEnd } from "./lifetime.ts";
-import { listParserOf, numberParserOf, parserOf } from "./options.ts";
+import { addNodeOptions } from "./node-flags.ts";
 
-/** What a node that was started as a child process sends its parent once it can be reached. */
-export interface ReadyMessage {
-  readonly type: "ready";
-  readonly peerId: string;
-  /** Null for a node that only dials. */
-  readonly address: string | null;
-  /** The URL of the operator API, if it has one. */
-  readonly admin: string | null;
-}
-
+/** In the data directory: ledgers on their way to this node. */
+const STREAMS_DIRECTORY = "streams";
 /** Everything has ended by then, whatever happens (P33). */
 const EXIT_TIMEOUT_MS = 4_800;
 
-type Flags = Settings & { readonly config?: string };
+type Flags = Omit<Settings, "produce"> & {
+  readonly config?: string;
+  /** Without its argument it is true. */
+  readonly produce?: Settings["produce"] | true;
+};
 
 /** @param start what is done with the configuration */
 export function nodeCommand(start: (config: NodeConfig) => Promise<void> = run): Command {
-  const { listen, admin, peer, maxPeers, admissionPerIp: perIp, trustedProxy, logLevel } = settingSchemas;
-  return new Command("node")
-    .description("run one node")
-    .option(
-      "--listen <host:port>",
-      `where others dial this node, or none (default: ${shown("listen")})`,
-      parserOf(listen),
-    )
-    .option("--admin <host:port>", `the operator API, or none (default: ${shown("admin")})`, parserOf(admin))
-    .option("--peer <multiaddr>", "keep connected to this node; repeatable", listParserOf(peer))
-    .option("--data <dir>", "keep the identity here (default: a new one at each start)")
-    .option("--record <dir>", "record all inputs of this run in a new directory, for `pollen replay`")
-    .option("--config <file>", "JSON with these options in camelCase; the command line wins")
-    .option(
-      "--max-peers <n>",
-      `connections, half-open ones included (default: ${DEFAULT_CONFIG.maxPeers})`,
-      numberParserOf(maxPeers),
-    )
-    .option("--admission-per-ip <n>", "offers one address may make at once", numberParserOf(perIp))
-    .option("--trusted-proxy <cidr>", "believe X-Forwarded-For of it; repeatable", listParserOf(trustedProxy))
-    .option(
-      "--log-level <level>",
-      `${LOG_LEVELS.join(", ")} (default: ${DEFAULT_CONFIG.logLevel})`,
-      parserOf(logLevel),
-    )
-    .option("--json-logs", "the log, and what is printed at the start, as lines of JSON")
+  return addNodeOptions(new Command("node").description("run one node"))
     .addHelpText("after", EXAMPLES)
-    .action(async ({ config, ...flags }: Flags) => {
+    .action(async ({ config, produce, ...others }: Flags) => {
+      const flags: Settings = { ...others, produce: produce === true ? "drawn" : produce };
       const settings = config === undefined ? {} : readSettings(config);
+      const contradiction = contradictionIn(flags, settings);
+      if (contradiction !== null) throw userErrorOf(new Error(contradiction));
       await start(resolveConfig(flags, settings));
     });
 }
-
-const shown = (setting: "listen" | "admin"): string => {
-  const address = DEFAULT_CONFIG[setting];
-  return address === null ? "none" : formatListen(address);
-};
 
 const EXAMPLES = `
 Examples:
@@ -93,8 +49,11 @@ Examples:
   $ pollen node --listen 127.0.0.1:7301 --admin 127.0.0.1:7381 \\
       --peer /ip4/127.0.0.1/tcp/7300/http/p2p/12D3KooW...
   $ pollen node --listen none --admin [::1]:0 --config node.json
+  $ pollen node --produce 5 --slot 2s --genesis-time 2026-11-22T12:00:00Z
+  $ pollen node --snark-worker --fee 3 --pool-size 10000
 
-The operator API has no password: whoever reaches --admin controls the node.`;
+The operator API has no password: whoever reaches --admin controls the node.
+Everybody can compute the keys of the test accounts: what they earn is worth nothing.`;
 
 /** @throws UserError */
 export function readSettings(path: string): Settings {
@@ -142,6 +101,12 @@ async function start(
     peersMax: config.maxPeers,
     admission: config.admissionPerIp === null ? DEFAULT_ADMISSION : admissionPerIp(config.admissionPerIp),
     trustedProxies: config.trustedProxy,
+    capacity: config.poolSize,
+    slotMs: config.slot,
+    genesisMs: config.genesisTime,
+    produce: config.produce,
+    workFee: config.snarkWorker ? config.fee : null,
+    streams: data === null ? null : join(data, STREAMS_DIRECTORY),
     record,
     log,
   }).catch(async (error: unknown) => {
@@ -187,64 +152,3 @@ function exitCode(end: End, isStopped: boolean, record: string | null): number {
 const complain = (text: string): void => {
   process.stderr.write(`pollen: ${text.replace(/\s*\n\s*/g, " ")}\n`);
 };
-
-/** Tells the user, and the parent if there is one, how the node is reached. */
-async function announce(config: NodeConfig, node: RunningNode, api: Api | null): Promise<void> {
-  const { peerId, address } = node;
-  const admin = api?.url ?? null;
-  const joining = address === null ? null : await joinCommand(address, config, api);
-  if (config.jsonLogs) {
-    const addresses = address === null ? [] : [address];
-    process.stdout.write(
-      `${JSON.stringify({ peerId, addresses, admin, data: config.data, record: config.record, join: joining })}\n`,
-    );
-  } else {
-    process.stdout.write(banner(config, { peerId, address, admin, join: joining }));
-  }
-  const ready: ReadyMessage = { type: "ready", peerId, address, admin };
-  process.send?.(ready);
-}
-
-interface Reached {
-  readonly peerId: string;
-  readonly address: string | null;
-  readonly admin: string | null;
-  readonly join: string | null;
-}
-
-function banner({ data, record }: NodeConfig, { peerId, address, admin, join: joined }: Reached): string {
-  const identity =
-    data === null
-      ? "ephemeral, a new one at each start: keep it with --data DIR"
-      : `kept in ${join(data, "key.pem")}`;
-  const lines = [
-    ["peer id", peerId],
-    ["identity", identity],
-    ["address", address ?? "none, this node only dials"],
-    ["admin", admin === null ? "none" : `${admin}/v1/status`],
-    ...(record === null ? [] : [["recording", record]]),
-    ...(joined === null ? [] : [["join it", joined]]),
-  ];
-  return `${lines.map(([name = "", text]) => `${name.padEnd(10)} ${text}`).join("\n")}\n`;
-}
-
-/** The command by which a second node on this machine joins this one, with ports that are free now. */
-async function joinCommand(address: string, { listen, admin }: NodeConfig, api: Api | null): Promise<string> {
-  const host = listen === null || ANY_HOST.includes(listen.host) ? LOOPBACK : listen.host;
-  const adminHost = admin === null || ANY_HOST.includes(admin.host) ? LOOPBACK : admin.host;
-  const listenPort = (await freePort(host, portOf(address) + 1)) ?? 0;
-  const adminFrom = (api?.port ?? DEFAULT_CONFIG.admin?.port ?? 0) + 1;
-  const adminPort = (await freePort(adminHost, adminFrom, [listenPort])) ?? 0;
-  const isInstalled = basename(process.argv[1] ?? "") === "pollen";
-  return [
-    isInstalled ? "pollen node" : "npm start -- node",
-    `--listen ${formatListen({ host, port: listenPort })}`,
-    `--admin ${formatListen({ host: adminHost, port: adminPort })}`,
-    `--peer ${address}`,
-  ].join(" ");
-}
-
-const LOOPBACK = "127.0.0.1";
-const ANY_HOST: readonly string[] = ["0.0.0.0", "::"];
-
-const portOf = (address: string): number => Number(/\/tcp\/(\d+)\//.exec(address)?.[1]);

@@ -42,7 +42,8 @@ test("replay: tells how many inputs and hashes, and the hash of the last state",
   const last = await record(directory, 625);
   expect(await replay(directory)).toEqual({
     printed: [`replayed 1,250 inputs, 13 hashes equal, final state hash ${stateHash(last)}`],
-    noted: [],
+    // On a busy machine it tells its progress.
+    noted: expect.any(Array),
     error: null,
   });
 });
@@ -86,9 +87,11 @@ test("replay: --print-actions is one line per input, with everything it caused",
   await record(directory, 1);
   const { printed } = await replay(directory, { printActions: true });
   expect(printed[0]).toMatch(
-    /^1 command\/submitTransaction requestId=1 bytes=\[150 bytes\] => fetch\/verify /,
+    /^1 command\/submit requestId=1 pool=transaction bytes=\[150 bytes\] => fetch\/verify /,
   );
-  expect(printed[1]).toMatch(/^2 event\/transactionsVerified batchId=1 .* => fetch\/conclude hash=/);
+  expect(printed[1]).toMatch(
+    /^2 event\/itemsVerified batchId=1 .* => fetch\/conclude pool=transaction hash=/,
+  );
   expect(printed).toHaveLength(3);
   for (const line of printed) expect(line).not.toContain("\n");
 });
@@ -112,10 +115,10 @@ test("replay: the first difference is shown with its inputs, their actions and t
   expect(error).toMatch(/000000\.ndjson:203: the state after 200 inputs is not the recorded one$/);
   const lines = printed[0]?.split("\n") ?? [];
   expect(lines[0]).toBe("100 inputs since the last equal hash, with what each caused:");
-  expect(lines[1]).toMatch(/^ {2}101 command\/submitTransaction .* => fetch\/verify/);
+  expect(lines[1]).toMatch(/^ {2}101 command\/submit .* => fetch\/verify/);
   expect(lines[101]).toBe("fields of the state that are not as recorded, as they are now:");
-  expect(lines[102]).toMatch(/^ {2}transactions: \{"epoch"/);
-  expect(lines).toHaveLength(103);
+  const fields = lines.slice(102).map((line) => /^ {2}(\w+): /.exec(line)?.[1]);
+  expect(fields).toEqual(["pools", "local"]);
 });
 
 test("replay: a lost input and a damaged hash are told apart", async () => {
@@ -133,7 +136,7 @@ test("replay: a lost input and a damaged hash are told apart", async () => {
 test("replay: an input at which the core fails is reported, and nothing is thrown beyond it", async () => {
   const directory = scratch();
   await record(directory, 5);
-  edit(directory, (text) => text.replace('"type":"command/submitTransaction"', '"type":"command/noSuch"'));
+  edit(directory, (text) => text.replace('"type":"command/submit"', '"type":"command/noSuch"'));
   const { printed, error } = await replay(directory);
   expect(error).toMatch(
     /000000\.ndjson:2: the core fails at input 1 \(.+\): either the recording is damaged or/,

@@ -11,6 +11,8 @@ export interface NodeProcess {
   /** SIGTERM, and SIGKILL for one that is still there after STOP_TIMEOUT_MS. */
   readonly stop: () => Promise<Exit>;
   readonly kill: () => void;
+  /** It has ended because of `kill`. */
+  readonly isKilled: () => boolean;
   /** The last lines of its log. */
   readonly lastLines: () => readonly string[];
 }
@@ -54,6 +56,7 @@ export function startNodeProcess(name: string, args: readonly string[]): NodePro
     });
   });
 
+  let isKilled = false;
   return {
     name,
     ready,
@@ -66,8 +69,10 @@ export function startNodeProcess(name: string, args: readonly string[]): NodePro
       return exit;
     },
     kill: () => {
+      isKilled = true;
       child.kill("SIGKILL");
     },
+    isKilled: () => isKilled,
     lastLines: () => lines,
   };
 }

@@ -5,17 +5,20 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
-import { createAdminClient } from "../admin-client.ts";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { API_POOLS, createAdminClient } from "../admin-client.ts";
 import { replayAll } from "../cli/replay.ts";
 import { sendPayments } from "../cli/tx.ts";
 import { scratch } from "../recording.fixture.ts";
 import { startNodeProcess } from "./child.ts";
-import { type DevnetResult, isSuccess } from "./devnet.ts";
 import { startNetwork } from "./network.ts";
+import { type DevnetResult, isSuccess } from "./result.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const TO = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+
+// Up to five processes for each, and each loads everything; on a busy machine that takes long.
+vi.setConfig({ testTimeout: 180_000 });
 
 const children: ChildProcess[] = [];
 afterAll(() => {
@@ -48,40 +51,69 @@ async function adminsOf(child: ChildProcess): Promise<readonly string[]> {
   throw new Error(`the devnet ended before it fed its nodes: ${lines.join("\n")}`);
 }
 
+const later = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
 // Starting processes is most of their time, waiting for each other the rest.
 describe.concurrent("devnet", () => {
-  test("devnet: three processes over real WebRTC end with equal pools, and their recordings replay", async () => {
+  test("devnet: three processes over real WebRTC end with one chain and equal pools, and their recordings replay", async () => {
     const directory = join(scratch(), "recordings");
-    const child = devnet(...["--nodes", "3", "--rate", "20", "--for", "0", "--json", "--record", directory]);
+    const child = devnet(
+      ...["--nodes", "3", "--rate", "20", "--slot", "500ms", "--for", "0", "--json", "--record", directory],
+    );
     const output = text(child.stdout ?? Readable.from([]));
     const exit = once(child, "exit");
     const [admin = ""] = await adminsOf(child);
-    await sendPayments(
-      createAdminClient(admin),
-      { fee: 9n, amount: 1n, to: TO, count: 5, from: 0 },
-      () => undefined,
-    );
+    const client = createAdminClient(admin);
+    await sendPayments(client, { fee: 9n, amount: 1n, to: TO, count: 5, from: 0 }, () => undefined);
+    while ((await client.status()).bestTip.height < 3) await later();
     child.kill("SIGINT");
     expect(await exit).toEqual([0, null]);
 
     const result = JSON.parse(await output) as DevnetResult;
     expect(isSuccess(result)).toBe(true);
-    expect(result).toMatchObject({ nodes: 3, degree: 2, rate: 20, equal: true, error: null });
+    expect(result).toMatchObject({
+      ...{ nodes: 3, degree: 2, rate: 20, slotMs: 500, producers: 1, workers: 1 },
+      ...{ equal: true, tipsEqual: true, poolsEqual: true, lost: 0, violations: 0, error: null },
+      ...{ late: null, restarted: null },
+    });
     expect(result.submitted).toBeGreaterThan(0);
-    expect(result.poolSize).toBe(result.submitted + 5);
+    expect(result.included).toBeGreaterThan(0);
+    expect(result.everywhere + result.included + result.invalidated).toBe(result.submitted);
+    expect(result.height).toBeGreaterThanOrEqual(3);
+    expect(result.bodiesPerItem).toBeGreaterThan(0);
     for (const node of result.perNode) {
-      expect(node).toMatchObject({ peers: 2, poolSize: result.poolSize, digest: result.digest, exitCode: 0 });
+      expect(node).toMatchObject({ peers: 2, height: result.height, tip: result.tip, exitCode: 0 });
+      for (const pool of API_POOLS) expect(node.pools[pool]).toEqual(result.pools[pool]);
     }
 
     const printed: string[] = [];
     const print = async (line: string): Promise<void> => {
       printed.push(line);
     };
-    await replayAll(directory, {}, { print, note: (line) => printed.push(line) });
+    await replayAll(directory, {}, { print, note: () => undefined });
     expect(printed).toHaveLength(4);
     for (const line of printed.slice(0, 3))
       expect(line).toMatch(/node-\d: replayed \d+ inputs, \d+ hash(es)? equal/);
     expect(printed[3]).toBe("all 3 recordings are reproduced");
+  });
+
+  test("devnet: a node that comes late, and one that is killed and started again, end with what all have", async () => {
+    const flags = ["--rate", "10", "--slot", "500ms", "--for", "12s", "--late", "1", "--restart", "--json"];
+    const child = devnet("--nodes", "3", "--workers", "0", ...flags);
+    const [[code], output] = await Promise.all([
+      once(child, "exit"),
+      text(child.stdout ?? Readable.from([])),
+    ]);
+    const result = JSON.parse(output) as DevnetResult;
+    expect(result).toMatchObject({ error: null, tipsEqual: true, poolsEqual: true, lost: 0, violations: 0 });
+    expect(code).toBe(0);
+    expect(result.perNode.map(({ name, height }) => [name, height])).toEqual(
+      ["node-1", "node-2", "node-3", "late-1"].map((name) => [name, result.height]),
+    );
+    for (const recovery of [result.late, result.restarted]) {
+      expect(recovery).toEqual({ ms: expect.any(Number), bytes: expect.any(Number) });
+      expect(recovery?.bytes).toBeGreaterThan(1_000);
+    }
   });
 
   test("devnet: its nodes end even when it is killed", async () => {
@@ -97,16 +129,14 @@ describe.concurrent("devnet", () => {
           () => false,
         )
       )
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await later();
     }
   });
 
   test("devnet: a node that dies is named", async () => {
     const started = startNetwork({
-      nodes: 1,
-      degree: 0,
-      seed: 1,
-      record: null,
+      ...{ nodes: 1, degree: 0, seed: 1, producers: 1, workers: 0, late: 0, restart: false },
+      ...{ slotMs: 1_000, poolSize: null, genesisMs: Date.now(), record: null, data: scratch() },
       note: () => undefined,
       onProcess: (child) => child.kill(),
       signal: new AbortController().signal,

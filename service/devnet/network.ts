@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { type AdminClient, createAdminClient } from "../admin-client.ts";
 import { exitText, type NodeProcess, startNodeProcess } from "./child.ts";
-import { connectedGraph, degreesOf } from "./graph.ts";
+import { connectedGraph, degreesOf, type Edge } from "./graph.ts";
+import { type NetworkPlan, type NodePlan, planNodes } from "./plan.ts";
 
 /** A node of the devnet that is up. */
 export interface DevnetNode {
   readonly name: string;
+  readonly plan: NodePlan;
   readonly peerId: string;
   readonly address: string;
   readonly client: AdminClient;
@@ -14,16 +16,30 @@ export interface DevnetNode {
   readonly degree: number;
 }
 
-export interface NetworkOptions {
-  readonly nodes: number;
-  readonly degree: number;
-  readonly seed: number;
+/** What all nodes of a devnet have in common, and how their processes are started. */
+export interface StartOptions {
+  readonly slotMs: number;
+  readonly genesisMs: number;
+  /** Transactions each pool holds; null: as many as a node holds by itself. */
+  readonly poolSize: number | null;
   /** Directory in which each node records to one of its own. */
   readonly record: string | null;
+  /** Directory in which the node that is started again keeps its key. */
+  readonly data: string;
   readonly note: (text: string) => void;
   /** Called with each process at its start, so that it can be ended whatever happens. */
   readonly onProcess: (child: NodeProcess) => void;
   readonly signal: AbortSignal;
+}
+
+export interface NetworkOptions extends NetworkPlan, StartOptions {
+  readonly degree: number;
+  readonly seed: number;
+}
+
+export interface Network {
+  readonly nodes: readonly DevnetNode[];
+  readonly edges: readonly Edge[];
 }
 
 /** What stops a devnet, in one line for the person who started it. */
@@ -42,7 +58,7 @@ export class DevnetError extends Error {
  * Starts the processes, connects them, and waits until each has its peers.
  * @throws DevnetError, or the reason of the signal
  */
-export async function startNetwork(options: NetworkOptions): Promise<readonly DevnetNode[]> {
+export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const edges = connectedGraph(options.nodes, options.degree, options.seed);
   const degrees = degreesOf(edges, options.nodes);
   const nodes = await startNodes(options, degrees);
@@ -53,8 +69,52 @@ export async function startNetwork(options: NetworkOptions): Promise<readonly De
     await pause(DIAL_EVERY_MS, options.signal);
   }
   await waitForPeers(nodes, edges.length, options);
-  return nodes;
+  return { nodes, edges };
 }
+
+/** Where a node is reached; port 0 takes a free one. */
+export interface Ports {
+  readonly listen: number;
+  readonly admin: number;
+}
+
+/** @param record name of its recording, in the directory of all */
+export async function startOne(
+  plan: NodePlan,
+  degree: number,
+  options: StartOptions,
+  { listen, admin }: Ports = { listen: 0, admin: 0 },
+  record = plan.name,
+): Promise<DevnetNode> {
+  const { onProcess, signal } = options;
+  signal.throwIfAborted();
+  const { name } = plan;
+  const child = startNodeProcess(name, [
+    ...["--listen", `127.0.0.1:${listen}`, "--admin", `127.0.0.1:${admin}`],
+    ...["--admission-per-ip", String(ADMISSION_PER_IP)],
+    ...["--slot", `${options.slotMs}ms`, "--genesis-time", String(options.genesisMs)],
+    ...(options.poolSize === null ? [] : ["--pool-size", String(options.poolSize)]),
+    ...(plan.produce === null ? [] : ["--produce", String(plan.produce)]),
+    ...(plan.fee === null ? [] : ["--snark-worker", "--fee", String(plan.fee)]),
+    ...(plan.isRestarted ? ["--data", join(options.data, name)] : []),
+    ...(options.record === null ? [] : ["--record", join(options.record, record)]),
+  ]);
+  onProcess(child);
+  const late = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
+  const gone = child.exited.then((exit) => {
+    throw diedError(child, exitText(exit));
+  });
+  try {
+    const { peerId, address, admin: url } = await unlessAborted(Promise.race([child.ready, gone]), late);
+    return { name, plan, peerId, address, client: createAdminClient(url), process: child, degree };
+  } catch (error) {
+    if (!late.aborted || signal.aborted) throw error;
+    throw new DevnetError(`${name} is not up after ${START_TIMEOUT_MS / 1_000} s`, child.lastLines());
+  }
+}
+
+export const diedError = (child: NodeProcess, exit: string): DevnetError =>
+  new DevnetError(`${child.name} ended unexpectedly with ${exit}`, child.lastLines());
 
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -97,14 +157,15 @@ async function startNodes(
   options: NetworkOptions,
   degrees: readonly number[],
 ): Promise<readonly DevnetNode[]> {
+  const plans = planNodes(options);
   const started: (DevnetNode | undefined)[] = [];
   let next = 0;
   let up = 0;
   const startRest = async (): Promise<void> => {
-    while (next < options.nodes) {
+    for (let plan = plans[next]; plan !== undefined; plan = plans[next]) {
       const index = next;
       next += 1;
-      started[index] = await startOne(index, degrees[index] ?? 0, options);
+      started[index] = await startOne(plan, degrees[index] ?? 0, options);
       up += 1;
       options.note(`${up} of ${options.nodes} nodes are up`);
     }
@@ -112,35 +173,6 @@ async function startNodes(
   await Promise.all(Array.from({ length: STARTING_MAX }, startRest));
   return started.filter((node) => node !== undefined);
 }
-
-async function startOne(
-  index: number,
-  degree: number,
-  { record, onProcess, signal }: NetworkOptions,
-): Promise<DevnetNode> {
-  signal.throwIfAborted();
-  const name = `node-${index + 1}`;
-  const child = startNodeProcess(name, [
-    ...["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
-    ...["--admission-per-ip", String(ADMISSION_PER_IP)],
-    ...(record === null ? [] : ["--record", join(record, name)]),
-  ]);
-  onProcess(child);
-  const late = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
-  const gone = child.exited.then((exit) => {
-    throw diedError(child, exitText(exit));
-  });
-  try {
-    const { peerId, address, admin } = await unlessAborted(Promise.race([child.ready, gone]), late);
-    return { name, peerId, address, client: createAdminClient(admin), process: child, degree };
-  } catch (error) {
-    if (!late.aborted || signal.aborted) throw error;
-    throw new DevnetError(`${name} is not up after ${START_TIMEOUT_MS / 1_000} s`, child.lastLines());
-  }
-}
-
-export const diedError = (child: NodeProcess, exit: string): DevnetError =>
-  new DevnetError(`${child.name} ended unexpectedly with ${exit}`, child.lastLines());
 
 async function waitForPeers(
   nodes: readonly DevnetNode[],

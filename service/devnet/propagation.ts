@@ -1,19 +1,20 @@
 /**
  * Follows transactions from the node they were submitted to into the pools of all others. All nodes run on one
- * machine, so their clocks agree. Holds what is on its way, and of the rest only a count per millisecond.
+ * machine, so their clocks agree. Holds what is on its way, and of the rest only a count per millisecond. What a block
+ * takes out of the pools before it was seen in all of them is not measured.
  */
 export interface Propagation {
   /** Before it is handed to its first node. */
   readonly submitted: (hash: string, origin: number) => void;
-  /** The node refused it: nobody waits for it any more. */
-  readonly refused: (hash: string) => void;
+  /** Nobody waits for it any more: a node refused it, or a block has it. */
+  readonly gone: (hash: string) => void;
   readonly added: (hash: string, node: number, addedMs: number) => void;
-  /** Submitted transactions that are in every pool. */
+  /** Pools of this node are not waited for any more, what was submitted to it is not measured. */
+  readonly exclude: (node: number) => void;
+  /** Transactions that were seen in every pool. */
   readonly complete: () => number;
-  /** Submitted transactions that are not in every pool yet. */
-  readonly open: () => number;
-  /** Submitted transactions that the node does not have yet. */
-  readonly missing: (node: number) => readonly string[];
+  /** Transactions submitted to this node that were not seen in every pool yet. */
+  readonly openFrom: (origin: number) => number;
   readonly delays: () => Delays | null;
   /** Until transactions arrived at this node. */
   readonly delaysTo: (node: number) => Delays | null;
@@ -27,20 +28,22 @@ export interface Delays {
 }
 
 interface Traveller {
-  readonly origin: number | null;
+  readonly origin: number;
   /** By node. */
   readonly addedMs: Map<number, number>;
 }
 
 export function createPropagation(nodes: number): Propagation {
   const travellers = new Map<string, Traveller>();
+  const excluded = new Set<number>();
   const total = createHistogram();
   const perNode = Array.from({ length: nodes }, createHistogram);
   let complete = 0;
 
+  const isEverywhere = ({ addedMs }: Traveller): boolean => addedMs.size === nodes - excluded.size;
+
   const conclude = (hash: string, { origin, addedMs }: Traveller): void => {
     travellers.delete(hash);
-    if (origin === null) return;
     complete += 1;
     const startMs = addedMs.get(origin) ?? 0;
     for (const [node, atMs] of addedMs) {
@@ -53,24 +56,28 @@ export function createPropagation(nodes: number): Propagation {
 
   return {
     submitted: (hash, origin) => {
-      travellers.set(hash, { origin, addedMs: new Map() });
+      if (!excluded.has(origin)) travellers.set(hash, { origin, addedMs: new Map() });
     },
-    refused: (hash) => {
+    gone: (hash) => {
       travellers.delete(hash);
     },
     added: (hash, node, atMs) => {
-      // What nobody submitted here came from elsewhere: it is in the pools, and not measured.
-      const traveller: Traveller = travellers.get(hash) ?? { origin: null, addedMs: new Map() };
-      travellers.set(hash, traveller);
+      // What nobody submitted here came from elsewhere, and is not measured.
+      const traveller = travellers.get(hash);
+      if (traveller === undefined || excluded.has(node)) return;
       traveller.addedMs.set(node, atMs);
-      if (traveller.addedMs.size === nodes) conclude(hash, traveller);
+      if (isEverywhere(traveller)) conclude(hash, traveller);
+    },
+    exclude: (node) => {
+      excluded.add(node);
+      for (const [hash, traveller] of travellers) {
+        traveller.addedMs.delete(node);
+        if (traveller.origin === node) travellers.delete(hash);
+        else if (isEverywhere(traveller)) conclude(hash, traveller);
+      }
     },
     complete: () => complete,
-    open: () => [...travellers.values()].filter(({ origin }) => origin !== null).length,
-    missing: (node) =>
-      [...travellers]
-        .filter(([, { origin, addedMs }]) => origin !== null && !addedMs.has(node))
-        .map(([hash]) => hash),
+    openFrom: (from) => [...travellers.values()].filter(({ origin }) => origin === from).length,
     delays: total.delays,
     delaysTo: (node) => perNode[node]?.delays() ?? null,
   };

@@ -1,0 +1,137 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { print, rounded } from "./measure.ts";
+import type { Order, Report } from "./stream-node.ts";
+
+/**
+ * A snapshot of 256 MiB from one process to another over WebRTC, through the whole node, beside what the bare
+ * transport carries in the same minute: messages of a chunk's size, as fast as its back-pressure allows. Everything
+ * runs on the processors of this machine: both ends, and whatever else it has to do.
+ */
+
+const SNAPSHOT_BYTES = 256 * 2 ** 20;
+const ROUNDS = 5;
+const RATIO_MIN = 0.7;
+const RECEIVER_GROWTH_MAX_MIB = 32;
+const MIB = 2 ** 20;
+
+interface Round {
+  /** Megabytes per second. */
+  readonly bare: number;
+  /** From the Manifest to the last verified chunk. */
+  readonly stream: number;
+  /** From the Request on: the first time the sender hashes all of it. */
+  readonly total: number;
+  readonly receiverGrowthMiB: number;
+  readonly senderGrowthMiB: number;
+  /** Of both ends together. */
+  readonly bareCpuMs: number;
+  readonly receiverCpuMs: number;
+  readonly senderCpuMs: number;
+}
+
+export async function benchStream(): Promise<void> {
+  const sender = start();
+  const { address, root } = await ask(sender, { tag: "serve", bytes: SNAPSHOT_BYTES }, "serving");
+  const rounds: Round[] = [];
+  while (rounds.length < ROUNDS) {
+    const { tookMs: bareMs, cpuMs: bareCpuMs } = await pour(sender);
+    const receiver = start();
+    await ask(sender, { tag: "measure" }, "usage");
+    const order: Order = { tag: "fetch", address, root, bytes: SNAPSHOT_BYTES };
+    const { openedMs, doneMs, isWhole } = await ask(receiver, order, "fetched");
+    if (!isWhole) throw new Error("what was received is not what was served");
+    const received = await ask(receiver, { tag: "measure" }, "usage");
+    const sent = await ask(sender, { tag: "measure" }, "usage");
+    receiver.disconnect();
+    const round = {
+      bare: rate(bareMs),
+      stream: rate(doneMs - openedMs),
+      total: rate(doneMs),
+      receiverGrowthMiB: (received.growthBytes - SNAPSHOT_BYTES) / MIB,
+      senderGrowthMiB: sent.growthBytes / MIB,
+      bareCpuMs,
+      receiverCpuMs: received.cpuMs,
+      senderCpuMs: sent.cpuMs,
+    };
+    print({ bench: "stream", round: rounds.length, ...roundedAll(round) });
+    rounds.push(round);
+  }
+  sender.disconnect();
+  const ratio = median(rounds.map(({ stream, bare }) => stream / bare));
+  const receiverGrowthMiB = median(rounds.map((round) => round.receiverGrowthMiB));
+  print({
+    bench: "stream",
+    snapshotMiB: SNAPSHOT_BYTES / MIB,
+    megabytesPerSecond: rounded(median(rounds.map(({ stream }) => stream))),
+    bareMegabytesPerSecond: rounded(median(rounds.map(({ bare }) => bare))),
+    ratio: rounded(ratio),
+    receiverGrowthMiB: rounded(receiverGrowthMiB),
+    senderGrowthMiB: rounded(median(rounds.map((round) => round.senderGrowthMiB))),
+    ok: ratio >= RATIO_MIN && receiverGrowthMiB <= RECEIVER_GROWTH_MAX_MIB,
+  });
+}
+
+/** What the bare transport takes for the same number of bytes. */
+async function pour(sender: ChildProcess): Promise<{ readonly tookMs: number; readonly cpuMs: number }> {
+  const receiver = start();
+  const { sdp: offer } = await ask(receiver, { tag: "offer" }, "description");
+  const opened = [next(receiver, "open"), next(sender, "open")];
+  const { sdp: answer } = await ask(sender, { tag: "description", sdp: offer }, "description");
+  tell(receiver, { tag: "description", sdp: answer });
+  await Promise.all(opened);
+  for (const side of [sender, receiver]) await ask(side, { tag: "measure" }, "usage");
+  tell(receiver, { tag: "expect", bytes: SNAPSHOT_BYTES });
+  const poured = next(receiver, "poured");
+  tell(sender, { tag: "pour", bytes: SNAPSHOT_BYTES });
+  const { tookMs } = await poured;
+  let cpuMs = 0;
+  for (const side of [sender, receiver]) cpuMs += (await ask(side, { tag: "measure" }, "usage")).cpuMs;
+  receiver.disconnect();
+  return { tookMs, cpuMs };
+}
+
+function start(): ChildProcess {
+  return fork(new URL("./stream-node.ts", import.meta.url), { execArgv: ["--expose-gc", "--import", "tsx"] });
+}
+
+function ask<Tag extends Report["tag"]>(
+  whom: ChildProcess,
+  order: Order,
+  tag: Tag,
+): Promise<Extract<Report, { tag: Tag }>> {
+  const answer = next(whom, tag);
+  tell(whom, order);
+  return answer;
+}
+
+function tell(whom: ChildProcess, order: Order): void {
+  whom.send(order);
+}
+
+function next<Tag extends Report["tag"]>(
+  from: ChildProcess,
+  tag: Tag,
+): Promise<Extract<Report, { tag: Tag }>> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null): void =>
+      reject(new Error(`the process ended (${code}) before ${tag}`));
+    const onMessage = (report: Report): void => {
+      if (report.tag !== tag) return;
+      from.off("message", onMessage);
+      from.off("exit", onExit);
+      resolve(report as Extract<Report, { tag: Tag }>);
+    };
+    from.on("message", onMessage);
+    from.on("exit", onExit);
+  });
+}
+
+const rate = (ms: number): number => SNAPSHOT_BYTES / 1_000 / ms;
+
+const roundedAll = (round: Round): Record<string, number> =>
+  Object.fromEntries(Object.entries(round).map(([name, value]) => [name, rounded(value)]));
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

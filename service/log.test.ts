@@ -1,0 +1,143 @@
+import { type Logger, pino } from "pino";
+import { expect, test } from "vitest";
+import type { TipChange } from "../core/chain.ts";
+import type { Hash } from "../core/ids.ts";
+import { SortedMap } from "../core/sorted-map.ts";
+import type { State } from "../core/state.ts";
+import type { Download } from "../core/streams.ts";
+import { freshSync, type Stage } from "../core/sync.ts";
+import { type ActionContext, logAction } from "./log.ts";
+import { initial } from "./recording.fixture.ts";
+import { createSyncLog } from "./sync-log.ts";
+import { syncProgress } from "./sync-progress.ts";
+
+interface Logged {
+  readonly log: Logger;
+  readonly lines: Readonly<Record<string, unknown>>[];
+}
+
+function logged(): Logged {
+  const lines: Logged["lines"] = [];
+  const log = pino(
+    { level: "info", base: null, timestamp: false },
+    {
+      write: (text) => {
+        lines.push(JSON.parse(text) as Logged["lines"][number]);
+      },
+    },
+  );
+  return { log, lines };
+}
+
+const { genesis } = initial.config.chain;
+const HASH = "ab".repeat(32) as Hash;
+
+test("log: a new best tip is told with its height, its transactions, and what it undid", () => {
+  const { log, lines } = logged();
+  const change: TipChange = {
+    tip: { ...genesis, hash: HASH, height: 7, slot: 19 },
+    extendsOld: true,
+    removed: [],
+    returned: [],
+    jobsAdded: [],
+    jobsRemoved: [],
+    lockHeight: 0,
+  };
+  const context = (undone: number | null): ActionContext => ({
+    state: initial,
+    undone,
+    transactionsIn: () => 3,
+  });
+  for (const undone of [0, 2, null]) logAction(log, { type: "event/tipAdopted", change }, context(undone));
+  const tip = { level: 30, height: 7, hash: "abababababab", slot: 19, transactions: 3, msg: "new best tip" };
+  expect(lines).toEqual([tip, { ...tip, undone: 2 }, { ...tip, undone: null }]);
+});
+
+/** A state on its way to a tip at height 500, and how many blocks of it are applied. */
+function syncing(stage: Stage, fromHeight: number, applied: number, download: Download | null = null): State {
+  const tip = { ...genesis, hash: HASH, height: 500 };
+  const pursuit = { tip, fromHeight, applied, progressMs: 0, busy: SortedMap.empty<never, number>(), stage };
+  return { ...initial, sync: { ...freshSync, pursuit }, download };
+}
+
+const BLOCKS: Stage = { tag: "blocks", blocks: SortedMap.empty() };
+const SNAPSHOT: Stage = {
+  tag: "snapshot",
+  anchor: genesis,
+  path: SortedMap.empty(),
+  stored: 0,
+  isFetched: false,
+};
+const DOWNLOAD: Download = {
+  root: HASH,
+  startedMs: 0,
+  isActive: true,
+  manifest: { size: 1_000_000n, merkleRoot: "00".repeat(32) },
+  chunks: 17,
+  missing: SortedMap.empty(),
+  storing: SortedMap.empty(),
+  stored: 2,
+  storedBytes: 120_000,
+  sources: SortedMap.empty(),
+};
+
+test("sync: progress is what the pursuit and the download say; none without a pursuit", () => {
+  expect(syncProgress(initial)).toBeNull();
+  expect(syncProgress({ ...initial, download: DOWNLOAD })).toBeNull();
+  expect(syncProgress(syncing(BLOCKS, 100, 3))).toEqual({
+    phase: "blocks",
+    fromHeight: 100,
+    toHeight: 500,
+    appliedHeight: 103,
+    streamedBytes: 0,
+    totalBytes: null,
+  });
+  expect(syncProgress(syncing(SNAPSHOT, 0, 0, DOWNLOAD))).toMatchObject({
+    phase: "snapshot",
+    streamedBytes: 120_000,
+    totalBytes: 1_000_000,
+  });
+  expect(syncProgress(syncing(SNAPSHOT, 0, 0, { ...DOWNLOAD, manifest: null }))?.totalBytes).toBeNull();
+  const failed = syncing(BLOCKS, 0, 0, { ...DOWNLOAD, isActive: false });
+  expect(syncProgress(failed)).toMatchObject({ streamedBytes: 0, totalBytes: null });
+});
+
+test("log: catching up is told at its begin, every five seconds, and at its end", () => {
+  const { log, lines } = logged();
+  let nowMs = 0;
+  const note = createSyncLog(log, () => nowMs);
+  for (let applied = 0; applied <= 100; applied++) {
+    note(syncing(applied < 50 ? SNAPSHOT : BLOCKS, 400, applied, DOWNLOAD));
+    nowMs += 100;
+  }
+  note({ ...initial, chain: { ...initial.chain, tip: { ...genesis, height: 500 } } });
+  expect(lines.map(({ msg }) => msg)).toEqual(["sync begins", "sync goes on", "sync goes on", "sync ended"]);
+  expect(lines[0]).toMatchObject({ fromHeight: 400, toHeight: 500 });
+  expect(lines[1]).toMatchObject({ phase: "blocks", appliedHeight: 450, toHeight: 500 });
+  expect(lines[3]).toMatchObject({ height: 500, blocks: 100, ms: 10_100 });
+});
+
+test("log: the fetching of a snapshot is told with its bytes", () => {
+  const { log, lines } = logged();
+  let nowMs = 0;
+  const note = createSyncLog(log, () => nowMs);
+  for (const storedBytes of [0, 60_000, 120_000]) {
+    note(syncing(SNAPSHOT, 0, 0, { ...DOWNLOAD, storedBytes }));
+    nowMs += 5_000;
+  }
+  expect(lines.map(({ msg, streamedBytes }) => [msg, streamedBytes])).toEqual([
+    ["sync begins", undefined],
+    ["snapshot is being fetched", 60_000],
+    ["snapshot is being fetched", 120_000],
+  ]);
+});
+
+test("log: following a tip that is a few blocks ahead is not told", () => {
+  const { log, lines } = logged();
+  const note = createSyncLog(log, () => 0);
+  for (const fromHeight of [499, 498, 493]) {
+    note(syncing(BLOCKS, fromHeight, 0));
+    note(initial);
+  }
+  expect(lines).toEqual([]);
+});
