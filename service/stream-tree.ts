@@ -12,7 +12,7 @@ export interface ServedTree {
   readonly proofOf: (index: number) => readonly Uint8Array[];
 }
 
-const HASH_BYTES = 32;
+export const HASH_BYTES = 32;
 
 /**
  * What `createTree` of core/stream.ts computes, for large streams: hashed by OpenSSL in slices, between which

@@ -2,15 +2,18 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { StreamEvent } from "../core/actions.ts";
+import type { Manifest } from "../core/channels/streaming-rpc.ts";
 import { hash, leafHashes } from "../core/hash.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
 import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
-import type { Provider, ReceivedChunk, Streams } from "../core/services.ts";
+import type { LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
 import { chunkCount, createTree, manifestOf, proofOf, streamRootOf, verifyChunk } from "../core/stream.ts";
 import { createStreams as createSimStreams } from "../fuzz/sim-streams.ts";
 import { createServedTree, nativeHash } from "./stream-tree.ts";
+import { createChunkVerifier } from "./stream-verifier.ts";
 import { createStreams, providerOf } from "./streams.ts";
 
 const A = 1 as AttemptId;
@@ -232,6 +235,30 @@ describe.each(IMPLEMENTATIONS)("streams contract, %s", (_name, create) => {
   });
 });
 
+/** A chunk that is offered, as it is or altered. */
+const attack = fc.record({
+  from: fc.nat(11),
+  index: fc.nat(13),
+  alter: fc.constantFrom("not", "not", "not", "flip", "drop", "add", "reverse", "data", "place"),
+  at: fc.nat(4),
+});
+
+const made = new Map<number, { readonly manifest: Manifest; readonly pieces: readonly LoadedChunk[] }>();
+
+function piecesOf(chunks: number) {
+  const known = made.get(chunks);
+  if (known !== undefined) return known;
+  const data = randomBytes((chunks - 1) * CHUNK_BYTES + 7);
+  const tree = createTree(leafHashes(data, nativeHash), nativeHash);
+  const pieces = Array.from({ length: chunks }, (_, index) => ({
+    data: data.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES),
+    proof: proofOf(tree, index),
+  }));
+  const all = { manifest: manifestOf(data, nativeHash), pieces };
+  made.set(chunks, all);
+  return all;
+}
+
 describe("streams of the service", () => {
   test("the native hash and the tree of views are those of the core, for every number of chunks", async () => {
     expect(Buffer.from(nativeHash("a label", Uint8Array.of(1), Uint8Array.of(2, 3)))).toEqual(
@@ -248,6 +275,31 @@ describe("streams of the service", () => {
         );
       }
     }
+  });
+
+  test("the verifier that remembers says what the core says, whatever came before", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.array(attack, { maxLength: 40 }), (chunks, attacks) => {
+        const { manifest, pieces } = piecesOf(chunks);
+        const verify = createChunkVerifier(manifest);
+        for (const { index, from, alter, at } of attacks) {
+          const piece = pieces[from % chunks];
+          if (piece === undefined) throw new Error("a piece");
+          const proof = [...piece.proof];
+          const own = proof[at % Math.max(1, proof.length)];
+          if (alter === "flip" && own !== undefined) {
+            proof[at % proof.length] = own.map((byte, position) => (position === 5 ? byte ^ 1 : byte));
+          } else if (alter === "drop") proof.pop();
+          else if (alter === "add") proof.push(new Uint8Array(32));
+          else if (alter === "reverse") proof.reverse();
+          const data = alter === "data" ? piece.data.map((byte) => byte ^ 1) : piece.data;
+          const place = alter === "place" ? index : from % chunks;
+          expect(verify(place, { data, proof })).toBe(verifyChunk(manifest, place, data, proof, nativeHash));
+        }
+        for (const [index, piece] of pieces.entries()) expect(verify(index, piece)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("a large stream is hashed in slices: everything else runs meanwhile", async () => {

@@ -1,11 +1,13 @@
 import { rmSync } from "node:fs";
 import type { StreamEvent } from "../core/actions.ts";
+import type { Manifest } from "../core/channels/streaming-rpc.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
 import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
 import type { ChunkOutcome, LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
-import { chunkCount, verifyChunk, verifyManifest } from "../core/stream.ts";
+import { chunkCount, verifyManifest } from "../core/stream.ts";
 import { type ChunkStore, createFileStore, createMemoryStore } from "./chunk-stores.ts";
 import { createServedTree, nativeHash, type ServedTree } from "./stream-tree.ts";
+import { type ChunkVerifier, createChunkVerifier } from "./stream-verifier.ts";
 
 export interface StreamsOptions {
   /** Called once for each event, always later, never from within a method. */
@@ -37,11 +39,18 @@ interface Open {
   tree: ServedTree | null;
 }
 
+interface ReceivedStream {
+  readonly manifest: Manifest;
+  readonly verify: ChunkVerifier;
+  /** Null as long as nothing was worth keeping. */
+  store: ChunkStore | null;
+}
+
 /** Streams of a node: hashed by OpenSSL, served from the owners of the data, received into one piece. */
 export function createStreams({ emit, provide, directory }: StreamsOptions): NodeStreams {
   const trees = new Map<Hash, Served>();
   const streams = new Map<string, Open>();
-  const stores = new Map<Hash, { readonly store: ChunkStore; readonly chunks: number }>();
+  const downloads = new Map<Hash, ReceivedStream>();
   // What an earlier process has left behind.
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
 
@@ -90,31 +99,35 @@ export function createStreams({ emit, provide, directory }: StreamsOptions): Nod
     streams.delete(nameOf(attemptId, streamId));
   };
 
-  const storeOf = ({ root, manifest }: ReceivedChunk): ChunkStore => {
-    const known = stores.get(root);
-    if (known !== undefined) return known.store;
-    const size = Number(manifest.size);
-    const store = directory === null ? createMemoryStore(size) : createFileStore(directory, root, size);
-    stores.set(root, { store, chunks: chunkCount(manifest.size) });
-    return store;
+  /** What it is kept in is made with its first chunk. */
+  const downloadOf = ({ root, manifest }: ReceivedChunk): ReceivedStream => {
+    const known = downloads.get(root);
+    if (known !== undefined) return known;
+    const download = { manifest, verify: createChunkVerifier(manifest), store: null };
+    downloads.set(root, download);
+    return download;
   };
 
   const keep = (chunk: ReceivedChunk, done: (outcome: ChunkOutcome) => void): void => {
-    const { manifest, index, data, proof } = chunk;
-    if (!verifyChunk(manifest, index, data, proof, nativeHash)) {
+    const download = downloadOf(chunk);
+    const { root, index, data } = chunk;
+    if (!download.verify(index, chunk)) {
       queueMicrotask(() => done("invalid"));
       return;
     }
     try {
-      storeOf(chunk).write(index, data, (isKept) => done(isKept ? "stored" : "failed"));
+      const size = Number(download.manifest.size);
+      download.store ??=
+        directory === null ? createMemoryStore(size) : createFileStore(directory, root, size);
+      download.store.write(index, data, (isKept) => done(isKept ? "stored" : "failed"));
     } catch {
       queueMicrotask(() => done("failed"));
     }
   };
 
   const discard: Streams["discard"] = (root) => {
-    stores.get(root)?.store.remove();
-    stores.delete(root);
+    downloads.get(root)?.store?.remove();
+    downloads.delete(root);
   };
 
   return {
@@ -133,11 +146,13 @@ export function createStreams({ emit, provide, directory }: StreamsOptions): Nod
     },
     discard,
     received: (root) => {
-      const download = stores.get(root);
-      return download?.store.kept() === download?.chunks ? (download?.store.bytes() ?? null) : null;
+      const download = downloads.get(root);
+      const store = download?.store ?? null;
+      if (download === undefined || store === null) return null;
+      return store.kept() === chunkCount(download.manifest.size) ? store.bytes() : null;
     },
     release: () => {
-      for (const root of [...stores.keys()]) discard(root);
+      for (const root of [...downloads.keys()]) discard(root);
     },
   };
 }

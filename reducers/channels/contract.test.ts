@@ -260,7 +260,11 @@ function closeBy(
   closeTransport(node, attemptId);
   node.feed({ type: "command/disconnect", requestId, peerId });
   // What the chain was asked about a tip of this peer it answers in the end.
-  node.feed({ type: "event/headersVerified", checkId: 1 as CheckId, verdict: { tag: "notNow", detail: "late" } });
+  node.feed({
+    type: "event/headersVerified",
+    checkId: 1 as CheckId,
+    verdict: { tag: "notNow", detail: "late" },
+  });
   for (const id of node.state.attempts.keys()) closeTransport(node, id);
   node.pass(700_000);
   const { peers, waiting, fetches, attempts, deadlines, resumes } = node.state;

@@ -43,8 +43,8 @@ export interface DisturbedNetwork extends StartOptions {
 /** When, of the time that is fed. */
 const RESTART_AT = 1 / 2;
 const LATE_AT = 3 / 4;
-/** What was submitted to a node that is going to be killed has so long to reach the others. */
-const SPREAD_TIMEOUT_MS = 5_000;
+/** What was submitted to a node that is going to be killed has so long to reach the others, and to be seen there. */
+const SPREAD_TIMEOUT_MS = 20_000;
 const SPREAD_POLL_MS = 100;
 /** When the others stand still for so long, a node that is still behind stays behind. */
 const CAUGHT_UP_TIMEOUT_MS = 5_000;
