@@ -4,7 +4,7 @@ import { isBetterTip } from "../core/consensus.ts";
 import type { Hash } from "../core/ids.ts";
 import { INVALID_BLOCKS_MAX, SYNC_RETRY_MAX_MS, SYNC_STALLED_MS } from "../core/limits.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import { bytes32, CHAIN, childOf } from "./testing/chain.ts";
+import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
 import { testNode } from "./testing/node.ts";
 import { closeTransport, liveOf, readyPeer, type TestPeer } from "./testing/peers.ts";
 import { effectOf, effectsOf } from "./testing/results.ts";
@@ -111,25 +111,35 @@ describe("candidates: which tip is pursued", () => {
     expect(world.node.state.chain.tip.hash).toBe(last(tips).hash);
   });
 
-  test("a switch does not waste the block that the chain is applying", () => {
+  test("what the chain is applying when the pursuit ends is known afterwards, and not forgotten", () => {
     const world = createWorld();
-    const tips = chainOn(GENESIS, 3, "switched");
-    const withheld = tips[1]?.hash;
-    const a = world.peer("a", (body) =>
-      body.tag === "block" && body.hash === withheld ? null : honest(body, world),
-    );
-    world.announce(a, last(tips));
-    const other = blockOn(GENESIS, "other");
+    const tip = blockOn(GENESIS, "late");
     world.paused.add("effect/applyBlock");
-    world.announce(world.peer("b", keeping(other)), other);
-    world.pass(SYNC_STALLED_MS);
-    expect(pursued(world)).toBe(other.hash);
-    expect(world.node.state.sync.applying?.hash).toBe(other.hash);
-    world.node.feed({ type: "event/connectionClosed", attemptId: a.attemptId, error: null });
-    expect(pursued(world)).toBe(other.hash);
+    world.announce(world.peer("a"), tip);
+    const made = last(chainOn(GENESIS, 2, "made"));
+    world.node.feed({ type: "event/blockProduced", slot: made.slot, header: headerOf(made) });
+    world.settle();
+    expect(world.node.state.chain.tip.hash).toBe(made.hash);
+    expect(world.node.state.sync).toMatchObject({ pursuit: null, applying: { hash: tip.hash } });
     world.paused.clear();
     world.settle();
-    expect(world.node.state.chain.tip.hash).toBe(other.hash);
+    expect(world.node.state.chain.blocks.has(tip.hash)).toBe(true);
+    expect(world.held.has(tip.hash)).toBe(true);
+  });
+
+  test("invalid after its pursuit has ended, it costs its announcers all the same, and is forgotten", () => {
+    const world = createWorld();
+    const tip = blockOn(GENESIS, "late");
+    world.blockVerdicts.set(tip.hash, { tag: "invalid", detail: "bad" });
+    world.paused.add("effect/applyBlock");
+    world.announce(world.peer("a"), tip);
+    const made = last(chainOn(GENESIS, 2, "made"));
+    world.node.feed({ type: "event/blockProduced", slot: made.slot, header: headerOf(made) });
+    world.settle();
+    world.paused.clear();
+    world.settle();
+    expect(world.node.state.endings).toEqual({ "us invalidBlock": 1 });
+    expect(world.held.has(tip.hash)).toBe(false);
   });
 });
 

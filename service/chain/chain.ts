@@ -77,7 +77,7 @@ export function createEmbeddedChain(options: EmbeddedChainOptions): EmbeddedChai
 }
 
 function partsOf({ genesis, emit, clock, account }: EmbeddedChainOptions): Parts {
-  const items = createItemStore();
+  const items = createItemStore(clock);
   const blocks = createBlockTree(genesis, items);
   const producer: Producer | null =
     account === null ? null : { key: account, publicKey: toHex(rawPublicKey(account)) };

@@ -4,7 +4,7 @@ import type { SnarkInfo } from "../../core/block.ts";
 import type { Hash, JobId } from "../../core/ids.ts";
 import { BLOCK_SNARKS_MAX, BLOCK_TRANSACTIONS_MAX } from "../../core/limits.ts";
 import { accountOf } from "./chain.fixture.ts";
-import { choosePayments, chooseSnarks } from "./choice.ts";
+import { choosePayments, chooseSnarks, withoutOvertaking } from "./choice.ts";
 import { type Ledger, ledgerOf } from "./ledger.ts";
 import { openDraft } from "./ledger-draft.ts";
 import type { Payment } from "./transfer.ts";
@@ -30,6 +30,24 @@ function payment(from: number, nonce: number, amount = 1n, to = 8): Payment {
 
 const choose = (ledger: Ledger, given: readonly Payment[], jobsMax = 4_096): readonly Payment[] =>
   choosePayments(openDraft(ledger, CREATOR, jobsMax), given, jobsMax);
+
+describe("choice: payments that others may still overtake", () => {
+  const waited = new Set<Payment>();
+  const choose = (given: readonly Payment[]): readonly Payment[] =>
+    withoutOvertaking(openDraft(ledgerWith([100n, 100n]), CREATOR, 8), given, (each) => waited.has(each));
+
+  test("what follows a missing nonce waits, and so does what follows that; other senders do not", () => {
+    const [a1, a3, a4, b1] = [payment(0, 1), payment(0, 3), payment(0, 4), payment(1, 1)];
+    expect(choose([a4, b1, a3, a1])).toEqual([b1, a1]);
+  });
+
+  test("a gap for which nobody waits any more is one", () => {
+    const [a1, a3, a4, a9] = [payment(0, 1), payment(0, 3), payment(0, 4), payment(0, 9)];
+    waited.add(a3);
+    expect(choose([a9, a4, a3, a1])).toEqual([a4, a3, a1]);
+    expect(choose([a4, a3])).toEqual([a4, a3]);
+  });
+});
 
 describe("choice: payments", () => {
   test("a sender's are in the order of nonces, in the places that his importance gives him", () => {

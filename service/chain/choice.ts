@@ -36,6 +36,29 @@ export function choosePayments(
   return taken;
 }
 
+/**
+ * Leaves out a payment whose sender's payment before it is still to come, and those after it: nonces may have gaps,
+ * but a block with the higher nonce makes a lower one that is on its way invalid.
+ * @param given the most important first, also of what is returned
+ * @param hasWaited nobody expects the payment before it any more
+ */
+export function withoutOvertaking(
+  draft: LedgerDraft,
+  given: readonly Payment[],
+  hasWaited: (payment: Payment) => boolean,
+): readonly Payment[] {
+  const kept = new Set<Payment>();
+  const nextNonces = new Map<Hex, number>();
+  for (const payment of [...given].sort((a, b) => a.nonce - b.nonce)) {
+    const { from, nonce } = payment;
+    const next = nextNonces.get(from) ?? (draft.account(from)?.nonce ?? 0) + 1;
+    if (nonce > next && !hasWaited(payment)) continue;
+    kept.add(payment);
+    nextNonces.set(from, Math.max(next, nonce + 1));
+  }
+  return given.filter((payment) => kept.has(payment));
+}
+
 /** In the order of importance. What a sender spends must be there before the block: then every order is possible. */
 function chooseAffordable(draft: LedgerDraft, given: readonly Payment[], room: number): ReadonlySet<Payment> {
   const chosen = new Set<Payment>();

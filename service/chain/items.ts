@@ -20,6 +20,8 @@ export interface ItemStore {
   release(hash: Hash): void;
   /** What the pool holds, in the order in which it came. */
   held(): Iterable<readonly [Hash, Content]>;
+  /** Since when the pool holds it, ms; undefined if it does not. */
+  heldSinceMs(hash: Hash): number | undefined;
   pin(hashes: Iterable<Hash>): void;
   unpin(hashes: Iterable<Hash>): void;
   /** Bytes of a pinned item; of others, and of those that are there, nothing is taken. */
@@ -29,9 +31,10 @@ export interface ItemStore {
   readonly size: number;
 }
 
-export function createItemStore(): ItemStore {
+export function createItemStore(clock: () => number = () => 0): ItemStore {
   const kept = new Map<Hash, KeptItem>();
   const held = new Map<Hash, Content>();
+  const heldSince = new Map<Hash, number>();
   const pins = new Map<Hash, number>();
   const dropUnneeded = (hash: Hash): void => {
     if (!held.has(hash) && !pins.has(hash)) kept.delete(hash);
@@ -40,13 +43,16 @@ export function createItemStore(): ItemStore {
     get: (hash) => kept.get(hash),
     hold: ({ hash, bytes }, content) => {
       kept.set(hash, { bytes: kept.get(hash)?.bytes ?? copyOf(bytes), content });
+      if (!held.has(hash)) heldSince.set(hash, clock());
       held.set(hash, content);
     },
     release: (hash) => {
       held.delete(hash);
+      heldSince.delete(hash);
       dropUnneeded(hash);
     },
     held: () => held,
+    heldSinceMs: (hash) => heldSince.get(hash),
     pin: (hashes) => {
       for (const hash of hashes) pins.set(hash, (pins.get(hash) ?? 0) + 1);
     },

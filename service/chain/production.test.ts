@@ -50,7 +50,7 @@ test("production: a block of the node's own is applied at once, and valid for ev
   const [a2, a1, b1] = await Promise.all([
     transfer(genesis, 0, 1, { nonce: 2 }),
     transfer(genesis, 0, 1, { nonce: 1 }),
-    transfer(genesis, 1, 2, { nonce: 9 }),
+    transfer(genesis, 1, 2, { nonce: 1 }),
   ]);
   const items = [a2, b1, a1];
   await open.verify("transaction", items);

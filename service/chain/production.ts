@@ -3,7 +3,7 @@ import { toHex } from "../../core/bytes.ts";
 import type { Hash } from "../../core/ids.ts";
 import { sign } from "../ed25519.ts";
 import { type AppliedBlock, itemsOf } from "./blocks.ts";
-import { choosePayments, chooseSnarks } from "./choice.ts";
+import { choosePayments, chooseSnarks, withoutOvertaking } from "./choice.ts";
 import type { Content } from "./content.ts";
 import type { Genesis } from "./genesis.ts";
 import { headerAfter } from "./header.ts";
@@ -51,9 +51,12 @@ async function signHeader(
   return { ...unsigned, signature: toHex(await sign(key, headerDigest(unsigned))) };
 }
 
+/** So long a producer waits for the nonce before one that it has. */
+const NONCE_PATIENCE_MS = 10_000;
+
 /** Snarks first: they make room for the jobs of the transactions. */
 function fill(
-  { genesis, items }: Parts,
+  { genesis, items, clock }: Parts,
   parent: AppliedBlock,
   { publicKey }: Producer,
   offered: Offered,
@@ -66,12 +69,15 @@ function fill(
     draft,
     contentsOf(offered.snarks).flatMap((content) => (content.tag === "snark" ? [content.snark] : [])),
   );
-  const payments = choosePayments(
-    draft,
-    contentsOf(offered.transactions).flatMap((content) =>
-      content.tag === "transaction" ? [content.payment] : [],
-    ),
-    pendingJobsMax,
+  const given = contentsOf(offered.transactions).flatMap((content) =>
+    content.tag === "transaction" ? [content.payment] : [],
   );
+  const waitedSinceMs = clock() - NONCE_PATIENCE_MS;
+  const inOrder = withoutOvertaking(
+    draft,
+    given,
+    ({ hash }) => (items.heldSinceMs(hash) ?? 0) <= waitedSinceMs,
+  );
+  const payments = choosePayments(draft, inOrder, pendingJobsMax);
   return { body: { transactions: payments.map(({ hash }) => hash), snarks }, ledger: draft.finish() };
 }
