@@ -306,7 +306,7 @@ export type FetchAction =
       readonly type: "fetch/fail";
       readonly peerId: PeerId;
       readonly hash: Hash;
-      readonly why: "none" | "timeout";
+      readonly why: "none" | "timeout" | "tooLarge";
     }
   | {
       /** No answer after HEDGE_MS: the other announcers are asked too. */

@@ -106,7 +106,8 @@ export const fetch: Rules<FetchAction | Verified> = {
       const pool = draft.fetches.get(hash)?.pool;
       if (pool === undefined) return;
       if (why === "timeout") noteSlow(draft, peerId, true);
-      noteWithheld(draft, peerId, context);
+      // What has to be streamed is no item of a chain whose items fit into a message, but it was not withheld.
+      if (why !== "tooLarge") noteWithheld(draft, peerId, context);
       withdraw(draft, peerId, hash, context);
       settle(draft, pool, peerId, hash, context);
     },
@@ -177,6 +178,7 @@ export const fetch: Rules<FetchAction | Verified> = {
       }
       draft.fetches = draft.fetches.delete(hash);
       const result = keep(draft, pool, hash, verdict, isLocal, context);
+      if (verdict.tag === "valid") context.propose({ type: "sync/noteKept", hash });
       if (requestId !== null) context.effect({ type: "effect/answerCommand", requestId, result });
     },
   },
@@ -276,8 +278,10 @@ function receive(
     const fetching = draft.fetches.get(hash);
     if (fetching?.stage.tag !== "requested" || !fetching.stage.from.includes(peerId)) continue;
     if (entry === undefined) unask(draft, fetching, peerId);
-    else if (bytes === null) context.propose({ type: "fetch/fail", peerId, hash, why: "none" });
-    else items.push({ hash, bytes });
+    else if (bytes === null) {
+      const why = entry.tag === "stream" ? "tooLarge" : "none";
+      context.propose({ type: "fetch/fail", peerId, hash, why });
+    } else items.push({ hash, bytes });
   }
   context.propose({ type: "fetch/verify", pool, items, requestId: null, isLocal: false });
 }

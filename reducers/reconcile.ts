@@ -68,6 +68,9 @@ export function beginReconcile(draft: StateDraft, peerId: PeerId, pool: PoolName
     isComplete: true,
   };
   const { attemptId } = live;
+  updatePermits(draft, peerId, pool, (channel) => {
+    channel.hasReconciled = true;
+  });
   wakeAt(draft, `reconcile ${pool} ${attemptId}`, draft.timeMs + RECONCILE_TIMEOUT_MS, {
     type: "reconcile/expire",
     pool,

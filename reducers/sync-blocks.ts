@@ -151,7 +151,7 @@ function askAhead(draft: StateDraft, { blocks }: BlocksStage, round: Round, cont
     if (body.tag === "wanted" && !isAskedRecently(round, "block", hash)) {
       ask(round, { body: { tag: "block", hash }, height, failed }, context);
     } else if (body.tag === "lacking") {
-      askItems(round, height, block, body.missing, context);
+      askItems(draft, round, height, block, body.missing, context);
     }
   }
 }

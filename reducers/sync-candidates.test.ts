@@ -8,17 +8,7 @@ import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
 import { testNode } from "./testing/node.ts";
 import { closeTransport, liveOf, readyPeer, type TestPeer } from "./testing/peers.ts";
 import { effectOf, effectsOf } from "./testing/results.ts";
-import {
-  blockOn,
-  chainOn,
-  createWorld,
-  empty,
-  honest,
-  keeping,
-  sayTip,
-  silent,
-  type World,
-} from "./testing/sync.ts";
+import { blockOn, chainOn, createWorld, empty, honest, sayTip, silent, type World } from "./testing/sync.ts";
 
 const GENESIS = CHAIN.genesis;
 const last = (tips: readonly Tip[]): Tip => tips.at(-1) as Tip;

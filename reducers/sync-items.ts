@@ -4,6 +4,7 @@ import type { Hash, PeerId } from "../core/ids.ts";
 import { RPC_HASHES_MAX } from "../core/limits.ts";
 import { FETCHED_POOLS } from "../core/pools.ts";
 import type { ItemBytes } from "../core/services.ts";
+import type { State } from "../core/state.ts";
 import type { SyncBlock } from "../core/sync.ts";
 import { accuse } from "./channels/violation.ts";
 import type { Context, StateDraft } from "./rules.ts";
@@ -14,11 +15,13 @@ import { ask, isAnybodyFree, isAskedRecently, type Round } from "./sync-servers.
 /** 7.7: what a block refers to and we lack is fetched by hash, in small parts from several peers at once. */
 
 type ItemsRequest = Extract<RpcRequest, { tag: "transactions" | "snarks" }>;
-type Missing = Extract<SyncBlock["body"], { tag: "lacking" }>["missing"];
+type Lacking = Extract<SyncBlock["body"], { tag: "lacking" }>;
+type Missing = Lacking["missing"];
 
 const TAGS = { transaction: "transactions", snark: "snarks" } as const;
 
 export function askItems(
+  state: State,
   round: Round,
   height: number,
   { failed }: SyncBlock,
@@ -34,7 +37,9 @@ export function askItems(
     };
     for (const [hash, itsPool] of missing.entries()) {
       if (!isAnybodyFree(round)) return;
-      if (itsPool === pool && !isAskedRecently(round, tag, hash)) hashes.push(hash);
+      // What the pools have fetched and the chain is looking at will be there in a moment.
+      const isVerified = state.fetches.get(hash)?.stage.tag === "verifying";
+      if (itsPool === pool && !isVerified && !isAskedRecently(round, tag, hash)) hashes.push(hash);
       if (hashes.length === RPC_HASHES_MAX) askThese();
     }
     askThese();
@@ -75,6 +80,14 @@ export function acceptItems(
   }
 }
 
+/** The pools have got items that blocks lack: the chain keeps what is valid. */
+export function noteKept(draft: StateDraft, hash: Hash): void {
+  for (const [height, { body }] of stageOf(draft, "blocks")?.blocks.entries() ?? []) {
+    if (body.tag === "lacking" && body.missing.has(hash))
+      setMissing(draft, height, body, body.missing.delete(hash));
+  }
+}
+
 function supply(
   draft: StateDraft,
   height: number,
@@ -85,6 +98,11 @@ function supply(
   if (body.tag !== "lacking") return;
   let { missing } = body;
   for (const item of items) missing = missing.delete(item.hash);
+  setMissing(draft, height, body, missing);
+  effect({ type: "effect/supplyItems", hash, items });
+}
+
+function setMissing(draft: StateDraft, height: number, body: Lacking, missing: Missing): void {
   // Halving can happen a few times only: who serves one item now and then does not hold up the pursuit.
   const isProgress = missing.size * 2 <= body.counted;
   const counted = isProgress ? missing.size : body.counted;
@@ -93,5 +111,4 @@ function supply(
     body: missing.size === 0 ? { tag: "complete" } : { tag: "lacking", missing, counted },
   }));
   if (isProgress) updatePursuit(draft, { progressMs: draft.timeMs });
-  effect({ type: "effect/supplyItems", hash, items });
 }

@@ -115,8 +115,9 @@ function isPreferred(a: Server, b: Server): boolean {
   return a.free === b.free ? a.sent < b.sent : a.free > b.free;
 }
 
+/** Also what the pools are fetching: a body crosses each node once, whoever wants it. */
 function noteAsked(state: State, peerId: PeerId, live: LivePeer, asked: Map<string, Asked>): void {
-  for (const { body, sentMs, abandoned } of requestsOf(live)) {
+  for (const { body, sentMs, abandoned } of live.rpc?.ours ?? []) {
     if (abandoned) continue;
     for (const hash of hashesOf(body)) {
       const key = keyOf(body.tag, hash);

@@ -5,7 +5,7 @@ import { adoption, adoptPursued } from "./sync-adoption.ts";
 import { acceptBlock, blocks, fetchBlocks } from "./sync-blocks.ts";
 import { candidates } from "./sync-candidates.ts";
 import { acceptAncestry, askHeaders, headers } from "./sync-headers.ts";
-import { acceptItems } from "./sync-items.ts";
+import { acceptItems, noteKept } from "./sync-items.ts";
 import { lookAgain } from "./sync-pursuit.ts";
 import { rest } from "./sync-servers.ts";
 import { snapshot, watchSnapshot } from "./sync-snapshot.ts";
@@ -44,6 +44,14 @@ export const sync: Rules<SyncAction | SyncEvent> = {
       doNext(draft, context);
       lookAgain(draft);
       context.propose({ type: "sync/consider" });
+    },
+  },
+
+  "sync/noteKept": {
+    enabled: (state) => state.sync.pursuit?.stage.tag === "blocks",
+    reduce: (draft, { hash }, { propose }) => {
+      noteKept(draft, hash);
+      propose({ type: "sync/proceed" });
     },
   },
 

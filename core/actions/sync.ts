@@ -20,6 +20,8 @@ export type SyncAction =
   | { readonly type: "sync/weigh"; readonly peerId: PeerId }
   /** If nothing is pursued, or what is pursued is stalled: the best announced tip is. */
   | { readonly type: "sync/consider" }
+  /** The pools have got an item; it may be what a block lacks. */
+  | { readonly type: "sync/noteKept"; readonly hash: Hash }
   /** What the pursued tip lacks is asked for. */
   | { readonly type: "sync/proceed" }
   /** The pursued tip cannot be had now: it is tried again later. */

@@ -62,6 +62,8 @@ export interface PermitChannel {
   readonly lack: Lack;
   /** Where in the peer's log everything before was settled here: given back after a reconnect. */
   readonly settled: Cursor | null;
+  /** Once for each connection: a peer that keeps changing its epoch must not make us index our pool each time. */
+  readonly hasReconciled: boolean;
   /** A cursor that the next GetNext moves the peer to. */
   readonly resume: Cursor | null;
   /** The last band we asked for. */
@@ -147,6 +149,7 @@ export const freshPermits = (timeMs: number, mark: number): PermitChannel => ({
   theirs: { tag: "none" },
   lack: { below: null, sinceMark: mark },
   settled: null,
+  hasReconciled: false,
   resume: null,
   lastBand: null,
   windowMs: timeMs,

@@ -203,7 +203,8 @@ function endProcessing(
     changed.settled = ours.cursor;
   });
   if (ours.found !== null) resumeReconcile(draft, peerId, pool, ours.found, context);
-  else if (isNewLog && needsReconcile(draft, pool)) beginReconcile(draft, peerId, pool, context);
+  else if (isNewLog && !channel.hasReconciled && needsReconcile(draft, pool))
+    beginReconcile(draft, peerId, pool, context);
   else context.propose({ type: "pool/givePermit", pool, peerId });
 }
 

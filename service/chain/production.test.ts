@@ -7,6 +7,7 @@ import {
   type ForgedBlock,
   forge,
   genesisOf,
+  LATE_MS,
   type OpenChain,
   openChain,
   slotWonBy,
@@ -99,6 +100,20 @@ test("production: items that were never checked, or are none of their pool, are 
   expect(body).toEqual({ transactions: [known.hash], snarks: [] });
 });
 
+test("production: a payment after a gap waits 10 s for the nonces before it, and is included then", async () => {
+  let nowMs = LATE_MS;
+  const open = openChain(genesis, { account: testAccountKey(ME), clock: () => nowMs });
+  const late = await transfer(genesis, 0, 1, { nonce: 3 });
+  await open.verify("transaction", [late]);
+  const bodyAt = async (timeMs: number) => {
+    nowMs = timeMs;
+    const header = await produce(open, GENESIS.hash, slotWonBy(genesis, ME, 0), [late]);
+    return header === null ? null : open.chain.block(blockHash(header))?.body.transactions;
+  };
+  expect(await bodyAt(LATE_MS + 9_999)).toEqual([]);
+  expect(await bodyAt(LATE_MS + 10_000)).toEqual([late.hash]);
+});
+
 test("production: proofs come first, are paid, and make room for jobs", async () => {
   const open = producer();
   const paid = await Promise.all([1, 2, 3, 4, 5, 6].map((nonce) => transfer(genesis, 0, 1, { nonce })));
@@ -163,13 +178,15 @@ test("production: a chain that a node makes by itself for two epochs is valid fr
   const short = testGenesis({ slotsPerEpoch: 30, gracePeriodEnd: 20, workBits: 2, proofBytes: 32 });
   const maker = openChain(short, { account: testAccountKey(ME) });
   const follower = openChain(short);
-  let tip = genesisOf(short).hash;
+  let [tip, nonce] = [genesisOf(short).hash, 0];
   for (let slot = slotWonBy(short, ME, 0); slot < 75; slot = slotWonBy(short, ME, slot)) {
-    const item = await transfer(short, 0, 1, { nonce: slot });
+    nonce += 1;
+    const item = await transfer(short, 0, 1, { nonce });
     await maker.verify("transaction", [item]);
     const header = await produce(maker, tip, slot, [item]);
     if (header === null) expect.fail("the node has won the slot");
     tip = blockHash(header);
+    expect(maker.chain.block(tip)?.body.transactions).toEqual([item.hash]);
     expect(await follower.judge([header])).toEqual({ tag: "valid" });
     expect(await follower.apply(blockOf(maker, tip, [item]))).toEqual({ tag: "valid" });
     await maker.adopt(tip);
