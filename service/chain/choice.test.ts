@@ -55,10 +55,10 @@ describe("choice: payments", () => {
     expect(choose(ledgerWith([100n, 100n]), [a3, b1, a1, a2])).toEqual([a1, b1, a2, a3]);
   });
 
-  test("what finds no room is the least important, even if its nonce is lower", () => {
+  test("what finds no room has the higher nonce: with the lower one left out, that would be invalid", () => {
     const [a5, b1, a3] = [payment(0, 5), payment(1, 1), payment(0, 3)];
-    expect(choose(ledgerWith([100n, 100n]), [a5, b1, a3], 2)).toEqual([a5, b1]);
-    expect(choose(ledgerWith([100n, 100n], 30), [a5, b1, a3], 32)).toEqual([a5, b1]);
+    expect(choose(ledgerWith([100n, 100n]), [a5, b1, a3], 2)).toEqual([a3, b1]);
+    expect(choose(ledgerWith([100n, 100n], 30), [a5, b1, a3], 32)).toEqual([a3, b1]);
   });
 
   test("of two with the same nonce the more important one is taken", () => {
@@ -110,13 +110,18 @@ describe("choice: payments", () => {
     );
   });
 
-  test("where money is not the question, it is the most important of each nonce, as many as there is room for", () => {
+  test("where money is not the question, importance says how many of a sender, and his lowest nonces are taken", () => {
     fc.assert(
       fc.property(payments, fc.integer({ min: 1, max: 30 }), (drawn, room) => {
         const given = drawn.map(([from, nonce, amount, to]) => payment(from, nonce, amount, to));
         const isFirst = (one: Payment): boolean =>
           given.find(({ from, nonce }) => from === one.from && nonce === one.nonce) === one;
-        const expected = new Set(given.filter(isFirst).slice(0, room));
+        const best = given.filter(isFirst);
+        const expected = new Set<Payment>();
+        for (const { from } of best.slice(0, room)) {
+          const left = best.filter((one) => one.from === from && !expected.has(one));
+          expected.add(left.reduce((least, one) => (one.nonce < least.nonce ? one : least)));
+        }
         expect(new Set(choose(ledgerWith([9_999n, 9_999n, 9_999n, 9_999n]), given, room))).toEqual(expected);
       }),
     );

@@ -26,7 +26,7 @@ export function choosePayments(
   pendingJobsMax: number,
 ): readonly Payment[] {
   const room = Math.min(BLOCK_TRANSACTIONS_MAX, pendingJobsMax - draft.pendingJobs);
-  const affordable = chooseAffordable(draft, given, room);
+  const affordable = chooseAffordable(draft, given);
   const chosen = [...inNonceOrder(affordable), ...given.filter((payment) => !affordable.has(payment))];
   const taken: Payment[] = [];
   for (const payment of chosen) {
@@ -60,11 +60,10 @@ export function withoutOvertaking(
 }
 
 /** In the order of importance. What a sender spends must be there before the block: then every order is possible. */
-function chooseAffordable(draft: LedgerDraft, given: readonly Payment[], room: number): ReadonlySet<Payment> {
+function chooseAffordable(draft: LedgerDraft, given: readonly Payment[]): ReadonlySet<Payment> {
   const chosen = new Set<Payment>();
   const senders = new Map<Hex, { left: bigint; readonly nonces: Set<number> }>();
   for (const payment of given) {
-    if (chosen.size >= room) break;
     const { from, amount, fee, nonce } = payment;
     const account = draft.account(from);
     if (account === undefined || nonce <= account.nonce) continue;
