@@ -24,7 +24,7 @@ export type Order =
   /** Begins a bare connection; each side answers `description`, and `open` when it is. */
   | { readonly tag: "offer" }
   | { readonly tag: "description"; readonly sdp: string }
-  /** So many bytes come over the bare connection: the dialer answers `poured`. */
+  /** So many bytes come over the bare connection: the dialer answers `expecting`, and `poured` when they have. */
   | { readonly tag: "expect"; readonly bytes: number }
   | { readonly tag: "pour"; readonly bytes: number }
   /** What was used since the last such order, or the start of a download: `usage`. */
@@ -35,6 +35,7 @@ export type Report =
   | { readonly tag: "fetched"; readonly openedMs: number; readonly doneMs: number; readonly isWhole: boolean }
   | { readonly tag: "description"; readonly sdp: string }
   | { readonly tag: "open" }
+  | { readonly tag: "expecting" }
   | { readonly tag: "poured"; readonly tookMs: number }
   | { readonly tag: "usage"; readonly growthBytes: number; readonly cpuMs: number };
 
@@ -63,6 +64,7 @@ async function obey(order: Order): Promise<void> {
       return;
     case "expect":
       bare.expect(order.bytes);
+      report({ tag: "expecting" });
       return;
     case "pour":
       bare.pour(order.bytes);

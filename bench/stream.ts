@@ -110,7 +110,7 @@ async function pour(
   tell(receiver, { tag: "description", sdp: answer });
   await Promise.all(opened);
   for (const side of [sender, receiver]) await ask(side, { tag: "measure" }, "usage");
-  tell(receiver, { tag: "expect", bytes: SNAPSHOT_BYTES });
+  await ask(receiver, { tag: "expect", bytes: SNAPSHOT_BYTES }, "expecting");
   const poured = next(receiver, "poured");
   tell(sender, { tag: "pour", bytes: SNAPSHOT_BYTES });
   const { tookMs } = await poured;
@@ -155,6 +155,7 @@ function next<Tag extends Report["tag"]>(
     };
     from.on("message", onMessage);
     from.on("exit", onExit);
+    if (!from.connected) onExit(from.exitCode);
   });
 }
 

@@ -80,7 +80,7 @@ describe("any inputs in any order at any time", () => {
     });
     for (let inputs = 0; inputs < 800; inputs++) world.next();
     expect(checked).toBeGreaterThanOrEqual(49);
-  });
+  }, 120_000);
 
   test("a state that went through JSON goes on exactly like the original", () => {
     const world = chaos(5);
