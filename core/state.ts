@@ -65,8 +65,11 @@ export interface State extends KernelState {
   readonly rings: PerPool<Ring>;
   /** Submitted here and not in a block yet: offered again whenever the pool has room (7.4, Promise). */
   readonly local: SortedMap<Hash, PoolInfo>;
-  /** What the chain cannot use at its present tip, so that it is not fetched again before the next. */
-  readonly refused: SortedMap<Hash, true>;
+  /**
+   * What the chain cannot use at its present tip, so that it is not fetched again before the next: because its last
+   * blocks include it or have made it invalid, or because it said so.
+   */
+  readonly refused: SortedMap<Hash, "spent" | "notNow">;
   readonly fetches: SortedMap<Hash, Fetch>;
   readonly batches: SortedMap<BatchId, Batch>;
   readonly work: WorkState;

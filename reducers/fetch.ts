@@ -44,7 +44,7 @@ export const fetch: Rules<FetchAction | Verified> = {
       if (held !== undefined && !sameInfo(held, info)) {
         blame(draft, peerId, "itemMismatch", `announced ${hash} with wrong data`, context);
       } else if (!isWanted(draft, pool, entry)) {
-        if (draft.refused.has(hash)) raiseLack(draft, pool, peerId, priority);
+        if (draft.refused.get(hash) === "notNow") raiseLack(draft, pool, peerId, priority);
         settle(draft, pool, peerId, hash, context);
       } else {
         const known = draft.fetches.get(hash);
@@ -390,7 +390,7 @@ function keep(
 ): CommandResult {
   if (verdict.tag === "invalid") return { tag: "invalid", detail: verdict.detail };
   if (verdict.tag === "notNow") {
-    if (!isLocal && draft.refused.size < REFUSED_MAX) draft.refused = draft.refused.set(hash, true);
+    if (!isLocal && draft.refused.size < REFUSED_MAX) draft.refused = draft.refused.set(hash, "notNow");
     return { tag: "conflict", detail: verdict.detail };
   }
   const { info } = verdict;

@@ -2,7 +2,7 @@ import type { PoolAction } from "../core/actions.ts";
 import { assert } from "../core/assert.ts";
 import { isAbove, noteFloor, noteRepair, presentFloor } from "../core/floors.ts";
 import type { Hash, JobId, PeerId } from "../core/ids.ts";
-import { COMMITMENT_AGE_MAX_MS, RING_MAX } from "../core/limits.ts";
+import { COMMITMENT_AGE_MAX_MS, REFUSED_MAX, RING_MAX } from "../core/limits.ts";
 import {
   appendEntry,
   holderOf,
@@ -31,7 +31,9 @@ export const pools: Rules<PoolContents> = {
         draft.local = draft.local.delete(hash);
       }
       for (const jobId of change.jobsRemoved) dropJob(draft, jobId, context);
-      draft.refused = SortedMap.empty();
+      draft.refused = SortedMap.from(
+        change.removed.slice(0, REFUSED_MAX).map((hash) => [hash, "spent"] as const),
+      );
       for (const info of change.returned) {
         const pool = "nonce" in info ? "transaction" : "snark";
         const refused = put(draft, pool, entryFor(info, draft.timeMs), context);

@@ -493,6 +493,23 @@ describe("sync: who is asked", () => {
     expect(asked(announcer).length).toBeGreaterThan(0);
   });
 
+  test("nobody for a block that is higher than its tip, even if nobody else answers", () => {
+    const world = createWorld();
+    const tips = chainOn(GENESIS, 5, "higher");
+    const low = world.peer("low");
+    const high = world.peer("high", (body) => (body.tag === "ancestry" ? honest(body, world) : null));
+    world.announce(low, blockOn(GENESIS, "low"));
+    world.asked.length = 0;
+    world.announce(high, last(tips));
+    world.pass(5_000);
+    const heights = (peer: TestPeer) =>
+      askedOf(world, peer, "block").map(
+        (body) => tips.find(({ hash }) => "hash" in body && hash === body.hash)?.height,
+      );
+    expect(heights(high)).toEqual([1, 2]);
+    expect(heights(low)).toEqual([1]);
+  });
+
   test("Busy is asked again after a second, NotFound never again", () => {
     const world = createWorld();
     const a = world.peer("a", () => ({ tag: "busy" }));

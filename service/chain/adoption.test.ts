@@ -177,6 +177,9 @@ test("adoption: what two rivals both drive out stays aside as long as the one th
   const neither = await grow(open, GENESIS, { slot: 3 });
   const { returned } = await open.adopt(neither.hash);
   expect(new Set(returned.map(({ hash }) => hash))).toEqual(new Set([low.hash, high.hash]));
+  open.chain.forgetBlocks([right.hash]);
+  open.chain.forgetItems([low.hash, high.hash]);
+  expect(open.chain.keptItems).toBe(0);
 });
 
 test("adoption: what a block includes is kept as long as that block, whether it came from the pool or lay aside", async () => {
