@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
 import type { Effect } from "../core/effects.ts";
-import type { Hash } from "../core/ids.ts";
+import type { AttemptId, Hash } from "../core/ids.ts";
 import {
   BAN_MS,
   STREAM_BYTES_MAX,
@@ -163,6 +163,16 @@ describe("streams: who is asked for what", () => {
     expect(node.state.download).toBeNull();
   });
 
+  test("the last chunk counts what it has", () => {
+    const short = { size: 120_017n, merkleRoot: manifest.merkleRoot };
+    const { node, peers } = fetching([A], rootOf(short));
+    const attemptId = peers[0]?.attemptId ?? (0 as AttemptId);
+    sayStream(node, attemptId, { tag: "manifest", id: 0, manifest: short });
+    sayStream(node, attemptId, chunk(0, 2));
+    node.feed(stored(attemptId, 0, rootOf(short), 2));
+    expect(node.state.download).toMatchObject({ stored: 1, storedBytes: 17 });
+  });
+
   test("progress is in the state", () => {
     const made = serving(A);
     const { node } = made;
@@ -307,7 +317,8 @@ describe("streams: who is left", () => {
     const { effects } = node.feed({ type: "command/stop" });
     for (const peer of made.peers) expect(told(effects, peer)).toEqual(["cancel 0"]);
     expect([node.state.download, discards(effects), streamWakes(node)]).toEqual([null, [root], []]);
-    expect(proposing(node, { type: "stream/fetch", root }).node.state.download).toBeNull();
+    const late = proposing(node, { type: "stream/fetch", root });
+    expect([late.node.state.download, late.result.effects]).toEqual([null, []]);
   });
 });
 
@@ -328,6 +339,16 @@ describe("streams: what becomes of a chunk", () => {
     expect(node.state.download).toMatchObject({ stored: 2 });
     for (const index of [8, 9, 10]) bring(node, b, index);
     expect(told(bring(node, b, 11), b)).toEqual(["1+1", "3+3"]);
+  });
+
+  test("what a liar had goes at once to one that has nothing to do", () => {
+    const made = serving(A, B);
+    const { node, peers } = made;
+    const [a, b] = peers;
+    if (a === undefined || b === undefined) throw new Error("two peers");
+    drainBy(node, b);
+    sayStream(node, a.attemptId, chunk(0, 0));
+    expect(told(node.feed(stored(a.attemptId, 0, root, 0, "invalid")).effects, b)).toEqual(["0+8"]);
   });
 
   test("a liar that has left meanwhile is banned all the same", () => {
@@ -387,6 +408,46 @@ describe("streams: what becomes of a chunk", () => {
   });
 });
 
+describe("streams: connections of one key, one after the other", () => {
+  test("what the service says of the earlier one is dropped, even of the same stream and chunk", () => {
+    const made = serving(A, B);
+    const [a] = made.peers;
+    if (a === undefined) throw new Error("two peers");
+    for (const index of [0, 1]) sayStream(made.node, a.attemptId, chunk(0, index));
+    made.node.feed(stored(a.attemptId, 0, root, 1, "failed"));
+    closeTransport(made.node, a.attemptId);
+    const back = readyPeer(made.node, A);
+    const { node } = proposing(made.node, { type: "stream/fetch", root });
+    sayStream(node, back.attemptId, { tag: "manifest", id: 0, manifest });
+    sayStream(node, back.attemptId, chunk(0, 0));
+    expect(node.feed(stored(a.attemptId, 0, root, 0)).actions).toEqual([]);
+    expect(node.feed(stored(back.attemptId, 0, root, 0)).actions).not.toEqual([]);
+  });
+
+  test("the end of the earlier one is not that of the later", () => {
+    const made = serving(A);
+    const { peerId, attemptId } = first(made);
+    const late = {
+      type: "stream/peerLeft",
+      peerId,
+      attemptId: (attemptId - 1) as AttemptId,
+      serving: null,
+    } as const;
+    expect(permittedOf(proposing(made.node, late).node, first(made))).toHaveLength(8);
+  });
+
+  test("of two that are timed out at once, the second is not given what the first had", () => {
+    const made = serving(A, B);
+    const { node, peers } = made;
+    const [, b] = peers;
+    if (b === undefined) throw new Error("two peers");
+    leaveFour(node, b);
+    const effects = keptAlive(node, peers, STREAM_TIMEOUT_MS);
+    expect(goodbyes(effects)).toEqual(["timeout 0", "timeout 0"]);
+    for (const peer of peers) expect(told(effects, peer)).toEqual([]);
+  });
+});
+
 describe("streams: time", () => {
   test("no Manifest for 30 s is a timeout", () => {
     const made = fetching([A]);
@@ -425,6 +486,31 @@ describe("streams: time", () => {
       a.attemptId,
       b.attemptId,
     ]);
+  });
+
+  test("being given more is no progress", () => {
+    const made = serving(A, B);
+    const { node, peers } = made;
+    const [a, b] = peers;
+    if (a === undefined || b === undefined) throw new Error("two peers");
+    leaveFour(node, b);
+    keptAlive(node, peers, STREAM_TIMEOUT_MS - 1_000);
+    expect(told(closeTransport(node, a.attemptId).effects, b)).toEqual(["0+4"]);
+    expect(goodbyes(keptAlive(node, [b], 999))).toEqual([]);
+    expect(goodbyes(keptAlive(node, [b], 1))).toEqual(["timeout 0"]);
+  });
+
+  test("one that has nothing to do is never timed out", () => {
+    const made = serving(A, B);
+    const { node, peers } = made;
+    const [a, b] = peers;
+    if (a === undefined || b === undefined) throw new Error("two peers");
+    drainBy(node, b);
+    for (const index of permittedOf(node, a)) sayStream(node, a.attemptId, chunk(0, index));
+    // The disk is slow: what a has brought is being stored.
+    expect(goodbyes(keptAlive(node, peers, 2 * STREAM_TIMEOUT_MS))).toEqual([]);
+    for (let index = 0; index < 8; index++) node.feed(stored(a.attemptId, 0, root, index));
+    expect(node.state.download).toBeNull();
   });
 
   test("nobody holds up a download: one that is done takes over what another has had for long", () => {
@@ -714,6 +800,13 @@ function finish({ node, peers }: Fetching): readonly Effect[] {
     if (node.state === before) throw new Error("the download stands still");
   }
   return effects;
+}
+
+/** This one brings what it may until only its last four are left, and those that others have. */
+function leaveFour(node: TestNode, peer: TestPeer): void {
+  while (chunksIn(node.state.download?.missing ?? runOf(0, 0)) > 0 || permittedOf(node, peer).length > 4) {
+    bring(node, peer, permittedOf(node, peer)[0] ?? -1);
+  }
 }
 
 /** This one brings what it may until it may no more. */

@@ -97,23 +97,17 @@ export function cancel(
 
 /**
  * Nobody holds up a download: when one source has nothing left to do, those who have had their last permits for long
- * are relieved of them.
+ * are relieved of them. As long as one has nothing to do, this comes again.
  */
 export function relieve(draft: StateDraft, context: Context): void {
   const sources = [...(draft.download?.sources.entries() ?? [])];
   if (!sources.some(([, source]) => isIdle(source))) return;
-  let nextMs = Number.POSITIVE_INFINITY;
   for (const [peerId, source] of sources) {
-    if (source.permitted.length === 0) continue;
-    const dueMs = source.permittedMs + STREAM_PATIENCE_MS;
-    if (draft.timeMs < dueMs) nextMs = Math.min(nextMs, dueMs);
-    else {
-      cancel(draft, peerId, source, context);
-      removeSource(draft, peerId, source);
-    }
+    if (source.permitted.length === 0 || draft.timeMs < source.permittedMs + STREAM_PATIENCE_MS) continue;
+    cancel(draft, peerId, source, context);
+    removeSource(draft, peerId, source);
   }
   permitOthers(draft, context);
-  if (nextMs < Number.POSITIVE_INFINITY) relieveAt(draft, nextMs);
 }
 
 export const sending = (
@@ -126,8 +120,8 @@ export const sending = (
   message,
 });
 
-const isIdle = ({ isServing, permitted, storing }: Source): boolean =>
-  isServing && permitted.length === 0 && storing === 0;
+/** It has nothing left to do. */
+const isIdle = ({ isServing, permitted }: Source): boolean => isServing && permitted.length === 0;
 
 /** One deadline for all sources: never later than the first is due, and when it comes it looks for the next. */
 function watch(draft: StateDraft): void {
@@ -136,9 +130,6 @@ function watch(draft: StateDraft): void {
 }
 
 function relieveSoon(draft: StateDraft): void {
-  if (!draft.deadlines.byName.has("stream relieve")) relieveAt(draft, draft.timeMs + STREAM_PATIENCE_MS);
-}
-
-function relieveAt(draft: StateDraft, atMs: number): void {
-  wakeAt(draft, "stream relieve", atMs, { type: "stream/relieve" });
+  if (!draft.deadlines.byName.has("stream relieve"))
+    wakeAt(draft, "stream relieve", draft.timeMs + STREAM_PATIENCE_MS, { type: "stream/relieve" });
 }

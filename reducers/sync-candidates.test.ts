@@ -101,6 +101,22 @@ describe("candidates: which tip is pursued", () => {
     expect(world.node.state.chain.tip.hash).toBe(last(tips).hash);
   });
 
+  test.each(["effect/verifyHeaders", "effect/prepareBlock", "effect/applyBlock", "effect/adoptTip"] as const)(
+    "however long the chain takes for %s",
+    (slow) => {
+      const world = createWorld();
+      world.paused.add(slow);
+      const tip = last(chainOn(GENESIS, 2, "slow chain"));
+      world.announce(world.peer("a"), tip);
+      world.announce(world.peer("b"), blockOn(GENESIS, "other"));
+      world.pass(2 * SYNC_STALLED_MS);
+      expect(pursued(world)).toBe(tip.hash);
+      world.paused.clear();
+      world.settle();
+      expect(world.node.state.chain.tip.hash).toBe(tip.hash);
+    },
+  );
+
   test("what the chain is applying when the pursuit ends is known afterwards, and not forgotten", () => {
     const world = createWorld();
     const tip = blockOn(GENESIS, "late");
@@ -115,6 +131,26 @@ describe("candidates: which tip is pursued", () => {
     world.settle();
     expect(world.node.state.chain.blocks.has(tip.hash)).toBe(true);
     expect(world.held.has(tip.hash)).toBe(true);
+  });
+
+  test("it is not asked for again while it is being applied, when another tip builds on it", () => {
+    const world = createWorld();
+    const tip = blockOn(GENESIS, "late");
+    const peer = world.peer("a");
+    world.paused.add("effect/applyBlock");
+    world.announce(peer, tip);
+    const made = last(chainOn(GENESIS, 2, "made"));
+    world.node.feed({ type: "event/blockProduced", slot: made.slot, header: headerOf(made) });
+    world.settle();
+    const above = chainOn(tip, 3, "above");
+    world.asked.length = 0;
+    world.announce(peer, last(above));
+    world.pass(1_500);
+    world.paused.clear();
+    world.settle();
+    expect(world.node.state.chain.tip.hash).toBe(last(above).hash);
+    const asked = world.asked.flatMap(({ body }) => (body.tag === "block" ? [body.hash] : []));
+    expect(asked).toEqual(above.map(({ hash }) => hash));
   });
 
   test("invalid after its pursuit has ended, it costs its announcers all the same, and is forgotten", () => {
@@ -202,8 +238,9 @@ describe("candidates: a tip that was given up", () => {
     expect(world.node.state.chain.tip.hash).toBe(last(tips).hash);
   });
 
-  test("with the last peer the pursuit ends, and nothing of it is kept", () => {
+  test("with the last peer that is high enough the pursuit ends, and nothing of it is kept", () => {
     const world = createWorld();
+    world.announce(world.peer("low"), GENESIS);
     const a = world.peer("a", (body) => (body.tag === "transactions" ? null : honest(body, world)));
     const tip = blockOn(GENESIS, "alone", { transactions: ["x"] });
     world.announce(a, tip);

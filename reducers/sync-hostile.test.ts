@@ -141,6 +141,8 @@ describe("hostile: invalid blocks fall on those who announced them", () => {
     const checks = effectsOf(world.effects, "effect/verifyHeaders").length;
     world.announce(c, tip);
     expect(endingsOf(world)).toEqual({ "us invalidBlock": 3 });
+    world.announce(world.peer("d"), blockOn(tip, "its child"));
+    expect(endingsOf(world)).toEqual({ "us invalidBlock": 4 });
     // It was known: nobody had to check it again.
     expect(effectsOf(world.effects, "effect/verifyHeaders")).toHaveLength(checks);
     expect(world.asked).toEqual([]);
@@ -182,8 +184,10 @@ describe("hostile: invalid blocks fall on those who announced them", () => {
     world.announce(a, last(chainOn(bad, 3, "above")));
     expect(endingsOf(world)).toEqual({ "us invalidBlock": 1 });
     expect([...world.held].filter((hash) => hash === bad.hash)).toEqual([]);
+    world.asked.length = 0;
     world.announce(b, last(chainOn(bad, 4, "other branch")));
     expect(endingsOf(world)).toEqual({ "us invalidBlock": 2 });
+    expect(world.asked.map(({ body }) => body.tag)).toEqual(["ancestry"]);
     world.announce(c, blockOn(last(chainOn(bad, 3, "above")), "child of the announced one"));
     expect(endingsOf(world)).toEqual({ "us invalidBlock": 3 });
     // What is below it is as good as before.
@@ -219,12 +223,25 @@ describe("hostile: invalid blocks fall on those who announced them", () => {
     expect(isLive(world, server)).toBe(true);
   });
 
+  test("heights with a gap among blocks that we do not have", () => {
+    const world = createWorld();
+    const announcer = world.peer("a");
+    const below = last(chainOn(GENESIS, 3, "below the gap"));
+    world.announce(
+      announcer,
+      last(chainOn(blockOn(below, "gap", { changes: { height: 6 } }), 2, "above it")),
+    );
+    expect(endingsOf(world)).toEqual({ "us invalidBlock": 1 });
+    expect(world.asked.map(({ body }) => body.tag)).toEqual(["ancestry"]);
+  });
+
   test("another genesis", () => {
     for (const length of [1, 2, 7]) {
       const world = createWorld();
       const peer = world.peer("a");
       const other = blockOn({ ...GENESIS, height: -1, hash: "00".repeat(32) as Hash }, "genesis");
       world.announce(peer, last(chainOn(other, length, "foreign")));
+      expect(world.asked).toHaveLength(length === 1 ? 0 : 1);
       expect(endingsOf(world)).toEqual({ "us invalidBlock": 1 });
     }
   });

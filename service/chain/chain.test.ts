@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { concatBytes, toHex } from "../../core/bytes.ts";
 import { itemHash } from "../../core/hash.ts";
 import type { AttemptId, BatchId, Hash, JobId } from "../../core/ids.ts";
-import { rawPublicKey } from "../ed25519.ts";
+import { rawPublicKey, sign } from "../ed25519.ts";
 import { ephemeralKey } from "../key-file.ts";
 import {
   accountOf,
@@ -16,7 +16,7 @@ import {
   work,
 } from "./chain.fixture.ts";
 import { TEST_ACCOUNTS, testAccountKey, testGenesis } from "./genesis.ts";
-import { signTransfer } from "./transfer.ts";
+import { signTransfer, transferDigest } from "./transfer.ts";
 import { jobOf } from "./work.ts";
 
 const genesis = testGenesis({ workBits: 4, proofBytes: 100 });
@@ -54,6 +54,23 @@ test("chain: truncated, extended and empty bytes are invalid", async () => {
 test("chain: a transfer signed for another chain is invalid", async () => {
   const elsewhere = await signTransfer(ALICE, NO_HASH, PAYMENT);
   expect(await tagsOf(elsewhere)).toEqual(["invalid"]);
+});
+
+test("chain: a transfer to what is no key is invalid, though its signature is right", async () => {
+  const smallOrder = "01".padEnd(64, "0");
+  const lost = await signTransfer(ALICE, genesis.chainId, { ...PAYMENT, to: smallOrder });
+  expect(await openChain(genesis).verify("transaction", [itemOf(lost)])).toEqual([
+    { tag: "invalid", detail: "the recipient is not an ed25519 key" },
+  ]);
+});
+
+test("chain: a transfer of another version is invalid, though its signature is right", async () => {
+  const next = (await signTransfer(ALICE, genesis.chainId, PAYMENT)).with(0, 2);
+  const signature = await sign(ALICE, transferDigest(genesis.chainId, next));
+  const bytes = concatBytes(next.subarray(0, -signature.length), signature);
+  expect(await openChain(genesis).verify("transaction", [itemOf(bytes)])).toEqual([
+    { tag: "invalid", detail: "version 2 is not 1" },
+  ]);
 });
 
 test("chain: what depends on the ledger blames nobody", async () => {
@@ -121,6 +138,15 @@ test("chain: an item that was checked once is judged again without its bytes bei
   expect(await verify("transaction", [{ hash: item.hash, bytes: new Uint8Array() }])).toMatchObject([
     { tag: "valid" },
   ]);
+});
+
+test("chain: a transaction is no snark, also one that is known", async () => {
+  const { verify } = openChain(genesis);
+  const item = await transfer(genesis, 0, 1, { nonce: 1 });
+  const asSnark = async () => (await verify("snark", [item])).map(({ tag }) => tag);
+  expect(await asSnark()).toEqual(["invalid"]);
+  await verify("transaction", [item]);
+  expect(await asSnark()).toEqual(["invalid"]);
 });
 
 test("chain: asked again about half of a batch, it answers with one verdict per item", async () => {
