@@ -254,10 +254,12 @@ export interface LivePeer {
   readonly probe: { readonly attemptId: AttemptId; readonly n: number } | null;
 }
 
+export type Promptness = "slow" | "new" | "prompt";
+
 /** How well a peer serves what it announces. */
 export interface FetchRecord {
-  /** Its last request was not answered within HEDGE_MS: others are asked first. */
-  readonly isSlow: boolean;
+  /** Who is asked first: whether its last request was answered within HEDGE_MS. It is `new` before the first. */
+  readonly promptness: Promptness;
   /** Items asked for since `sinceMs`, and those among them that did not come (doesNotHave, section 5). */
   readonly asked: number;
   readonly withheld: number;

@@ -201,7 +201,7 @@ describe("P30: checkers find a planted bug in", () => {
     const late = { tag: "requested", from: [other], isLate: true } as const;
     const waiting = idle(withFetch(fetching, { stage: { tag: "waiting" } }));
     const slow = (state: State): State =>
-      withLive(state, { record: { ...onlyLive(state).record, isSlow: true } });
+      withLive(state, { record: { ...onlyLive(state).record, promptness: "slow" } });
     // Another announcer who answers in time is being asked for something else.
     const better = (state: State): State => ({
       ...withFetch(state, { announcers: onlyFetch(state).announcers.set(other, info) }),
@@ -215,8 +215,10 @@ describe("P30: checkers find a planted bug in", () => {
     expect(checkFetchProgress(slow(waiting))).toHaveLength(1);
     expect(checkFetchProgress(slow(better(waiting)))).toEqual([]);
     expect(checkFetchProgress(better(waiting))).toHaveLength(1);
-    expect(checkFetchProgress(idle(withFetch(fetching, { stage: late })))).toHaveLength(1);
-    expect(checkFetchProgress(idle(withFetch(fetching, { stage: { ...late, isLate: false } })))).toEqual([]);
+    const asked = (isLate: boolean): State =>
+      better(idle(withFetch(fetching, { stage: { ...late, isLate } })));
+    expect(checkFetchProgress(asked(true))).toHaveLength(1);
+    expect(checkFetchProgress(asked(false))).toEqual([]);
   });
 
   test("permits: one that waits for nothing, one that is forgotten, one never given", () => {

@@ -7,7 +7,7 @@ import type { PoolEntry, PoolLog } from "../core/pool-log.ts";
 import { type FetchedPool, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
 import { comparePriority } from "../core/priority.ts";
 import { severity } from "../core/reasons.ts";
-import type { Fetch, LivePeer, State } from "../core/state.ts";
+import type { Fetch, LivePeer, Promptness, State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { floorOf } from "../reducers/pools.ts";
 
@@ -96,15 +96,23 @@ function couldAsk(state: State, { pool, announcers, stage }: Fetch, peerId: Peer
   // A commitment is complete in itself: it never waits.
   if (pool === "snark-job-commitment") return stage.tag !== "verifying";
   const asked = stage.tag === "requested" ? stage.from : [];
-  const isOpen =
-    stage.tag === "waiting" ||
-    (stage.tag === "requested" && stage.isLate && asked.length < ASKED_AT_ONCE_MAX);
   const live = liveOf(state, peerId);
-  if (!isOpen || asked.includes(peerId) || live === null || isBusy(live, pool)) return false;
-  const isBetter = (other: PeerId): boolean =>
-    other !== peerId && !asked.includes(other) && liveOf(state, other)?.record.isSlow === false;
-  return !live.record.isSlow || ![...announcers.keys()].some(isBetter);
+  if (stage.tag === "verifying" || asked.includes(peerId) || live === null || isBusy(live, pool))
+    return false;
+  const rank = RANKS.indexOf(live.record.promptness);
+  const rankOf = (other: PeerId): number => RANKS.indexOf(liveOf(state, other)?.record.promptness ?? "slow");
+  const awaited = asked.filter((other) => rank === 0 || rankOf(other) > 0).length;
+  const isLate = stage.tag === "requested" && stage.isLate;
+  if (awaited > 0 && !(isLate && awaited < ASKED_AT_ONCE_MAX)) return false;
+  // A slow one yields also to those who are busy.
+  const isBetter = (other: PeerId): boolean => {
+    const better = asked.includes(other) || rankOf(other) <= rank ? null : liveOf(state, other);
+    return better !== null && (live.record.promptness === "slow" || !isBusy(better, pool));
+  };
+  return ![...announcers.keys()].some(isBetter);
 }
+
+const RANKS: readonly Promptness[] = ["slow", "new", "prompt"];
 
 /** It is being asked for something, or cannot be asked: it is asked again when that is over. */
 const isBusy = ({ fetching, rpc, blocked }: LivePeer, pool: FetchedPool): boolean =>

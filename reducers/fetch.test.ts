@@ -301,7 +301,7 @@ describe("fetch: who is asked", () => {
     announce(node, p, [b]);
     pass(node, HEDGE_MS);
     serve(node, p, 0, null);
-    expect(liveOf(node, p)?.record.isSlow).toBe(true);
+    expect(liveOf(node, p)?.record.promptness).toBe("slow");
     announce(node, mute, [a]);
     const { effects } = announce(node, p, [a]);
     expect(requestsTo([...effects, ...pass(node, 1_000)], p.attemptId)).toHaveLength(1);
@@ -322,18 +322,65 @@ describe("fetch: who is asked", () => {
 });
 
 describe("fetch: the hedge", () => {
-  test("after 500 ms without an answer the next announcer is asked, and the next after 500 more", () => {
-    const world = peers(ASKED_AT_ONCE_MAX + 2);
+  /** Everybody who is asked for `a`, one after the other, before the first request times out and makes room. */
+  function askedInTurn(world: World): readonly number[] {
     const { node } = world;
-    for (const peer of world.peers) announce(node, peer, [a]);
-    const asked: number[] = [0];
-    // Before the first request times out and makes room.
+    const asked = world.peers.flatMap((peer) => askedFor(world, announce(node, peer, [a]).effects, a));
+    expect(asked).toHaveLength(1);
     for (let round = 1; (round + 1) * HEDGE_MS < RPC_TIMEOUT_MS; round++) {
       expect(askedFor(world, node.pass(HEDGE_MS - 1), a)).toEqual([]);
       asked.push(...askedFor(world, node.pass(1), a));
-      expect(asked).toHaveLength(Math.min(round + 1, ASKED_AT_ONCE_MAX));
     }
-    expect(new Set(asked).size).toBe(ASKED_AT_ONCE_MAX);
+    expect(brokenInvariants(node.state)).toEqual([]);
+    expect(new Set(asked).size).toBe(asked.length);
+    return asked;
+  }
+
+  test("after 500 ms without an answer the next announcer is asked, and the next after 500 more", () => {
+    expect(askedInTurn(peers(ASKED_AT_ONCE_MAX + 1))).toHaveLength(ASKED_AT_ONCE_MAX + 1);
+  });
+
+  test("of slow ones only so many at once", () => {
+    const world = peers(ASKED_AT_ONCE_MAX + 1);
+    const { node } = world;
+    for (const [index, peer] of world.peers.entries()) announce(node, peer, [itemOf(`own ${index}`)]);
+    node.pass(HEDGE_MS);
+    for (const peer of world.peers) serve(node, peer, 0, null);
+    expect(askedInTurn(world)).toHaveLength(ASKED_AT_ONCE_MAX);
+  });
+
+  test("who is slow is waited for by nobody else, but keeps what he is asked for", () => {
+    const { node, p, q } = two();
+    announce(node, p, [b]);
+    node.pass(HEDGE_MS);
+    serve(node, p, 0, null);
+    expect(requestsTo(announce(node, p, [a]).effects, p.attemptId)).toHaveLength(1);
+    expect(requestsTo(announce(node, q, [a]).effects, q.attemptId)).toHaveLength(1);
+    expect(brokenInvariants(node.state)).toEqual([]);
+    verified(node, serve(node, p, 1, a).effects, valid(a));
+    expect(poolOf(node)).toEqual([a.hash]);
+  });
+
+  test("what nobody is asked for comes first, even with a smaller priority", () => {
+    const { node, p, q } = two();
+    announce(node, q, [b]);
+    node.pass(HEDGE_MS);
+    serve(node, q, 0, null);
+    announce(node, q, [c]);
+    // Greater, and asked of the slow one already.
+    const [request] = requestsTo(announce(node, p, [c, a]).effects, p.attemptId);
+    expect(request).toMatchObject({ body: { hashes: [a.hash, c.hash] } });
+  });
+
+  test("a new one does not wait for a prompt one that is busy", () => {
+    const { node, p, q } = two();
+    announce(node, p, [b]);
+    verified(node, serve(node, p, 0, b).effects, valid(b));
+    const many = Array.from({ length: RPC_HASHES_MAX }, (_, index) => itemOf(`many ${index}`, 1_000n));
+    // One more than fits into a request.
+    const [request] = requestsTo(announce(node, p, [...many, a]).effects, p.attemptId);
+    expect(request).toMatchObject({ body: { hashes: expect.not.arrayContaining([a.hash]) } });
+    expect(requestsTo(announce(node, q, [a]).effects, q.attemptId)).toHaveLength(1);
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 
@@ -402,7 +449,7 @@ describe("fetch: the hedge", () => {
     announce(node, p, [a]);
     node.pass(HEDGE_MS - 1);
     serve(node, p, 0, null);
-    expect(liveOf(node, p)?.record.isSlow).toBe(false);
+    expect(liveOf(node, p)?.record.promptness).not.toBe("slow");
   });
 
   test("slow peers are asked last, and recover by an answer in time", () => {
@@ -413,7 +460,7 @@ describe("fetch: the hedge", () => {
     announce(node, p, [a]);
     node.pass(HEDGE_MS);
     serve(node, p, 0, null);
-    expect(liveOf(node, p)?.record.isSlow).toBe(true);
+    expect(liveOf(node, p)?.record.promptness).toBe("slow");
     // Announced by the slow one alone, there is no choice; it stays asked, and nobody else is.
     announce(node, p, [b, c]);
     expect(liveOf(node, p)?.rpc?.ours).toHaveLength(1);
@@ -424,8 +471,8 @@ describe("fetch: the hedge", () => {
     expect(requestsTo(announce(node, p, [a, b]).effects, p.attemptId)).toMatchObject([
       { body: { hashes: [b.hash] } },
     ]);
-    serve(node, p, 2, null);
-    expect(liveOf(node, p)?.record.isSlow).toBe(false);
+    serve(node, p, 2, b);
+    expect(liveOf(node, p)?.record.promptness).toBe("prompt");
   });
 
   test("a timeout makes a peer slow", () => {
@@ -434,7 +481,7 @@ describe("fetch: the hedge", () => {
     announce(node, q, [a]);
     node.pass(HEDGE_MS);
     serve(node, q, 0, null);
-    expect(liveOf(node, p)?.record.isSlow).toBe(true);
+    expect(liveOf(node, p)?.record.promptness).toBe("slow");
     expect(goodbyes(node.pass(RPC_TIMEOUT_MS - HEDGE_MS))).toEqual([]);
     expect(node.state.fetches.size).toBe(0);
   });

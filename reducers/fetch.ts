@@ -19,10 +19,10 @@ import { comparePriority, GREATEST_PRIORITY, type Priority } from "../core/prior
 import type { Reason } from "../core/reasons.ts";
 import type { CommandResult, ItemBytes } from "../core/services.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { Batch, Fetch, State } from "../core/state.ts";
+import type { Batch, Fetch, Promptness, State } from "../core/state.ts";
 import { canRequest } from "./channels/rpc.ts";
 import { forgetUnheld, isWanted, put } from "./pools.ts";
-import { noteAsked, noteSlow, noteWithheld } from "./record.ts";
+import { noteAsked, notePromptness, noteWithheld } from "./record.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateLive, updatePermits, wakeAt } from "./state.ts";
 
@@ -86,17 +86,15 @@ export const fetch: Rules<FetchAction | Verified> = {
     enabled: (state, { pool, peerId, attemptId }) =>
       typeof liveAttempt(state, peerId, attemptId)?.fetching[pool] === "number",
     reduce: (draft, { pool, peerId }, { propose }) => {
-      noteSlow(draft, peerId, true);
+      notePromptness(draft, peerId, "slow");
       for (const hash of requestedHashes(draft, peerId, pool)) {
         const fetching = draft.fetches.get(hash);
         if (!isLastAsked(fetching, peerId)) continue;
         draft.fetches = draft.fetches.set(hash, { ...fetching, stage: { ...fetching.stage, isLate: true } });
       }
       // What else it announced is better asked of others first.
-      const others = FETCHED_POOLS.flatMap((name) => unsettledIn(draft, peerId, name)).flatMap((hash) => [
-        ...(draft.fetches.get(hash)?.announcers.keys() ?? []),
-      ]);
-      for (const other of new Set(others)) propose({ type: "fetch/next", peerId: other });
+      const announced = FETCHED_POOLS.flatMap((name) => unsettledIn(draft, peerId, name));
+      for (const other of announcersOf(draft, announced)) propose({ type: "fetch/next", peerId: other });
     },
   },
 
@@ -105,7 +103,7 @@ export const fetch: Rules<FetchAction | Verified> = {
     reduce: (draft, { peerId, hash, why }, context) => {
       const pool = draft.fetches.get(hash)?.pool;
       if (pool === undefined) return;
-      if (why === "timeout") noteSlow(draft, peerId, true);
+      if (why === "timeout") notePromptness(draft, peerId, "slow");
       // What has to be streamed is no item of a chain whose items fit into a message, but it was not withheld.
       if (why !== "tooLarge") noteWithheld(draft, peerId, context);
       withdraw(draft, peerId, hash, context);
@@ -118,7 +116,7 @@ export const fetch: Rules<FetchAction | Verified> = {
     reduce: (draft, { peerId, request, response }, context) => {
       if (request.tag !== "transactions" && request.tag !== "snarks") return;
       const pool = request.tag === "snarks" ? "snark" : "transaction";
-      endFetching(draft, peerId, pool);
+      endFetching(draft, peerId, pool, response?.tag === "items" && response.found.some(isSome));
       if (response?.tag === "items") {
         receive(draft, peerId, pool, request.hashes, response.found, context);
         return;
@@ -224,7 +222,8 @@ function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, { propose }: 
   const live = livePeer(draft, peerId);
   const id = live?.rpc?.nextId;
   if (live === undefined || id === undefined) return;
-  const hashes = wanted(draft, peerId, pool).slice(0, RPC_HASHES_MAX);
+  const all = wanted(draft, peerId, pool);
+  const hashes = all.slice(0, RPC_HASHES_MAX);
   for (const hash of hashes) {
     draft.fetches = draft.fetches.update(hash, (fetching) => {
       const asked = fetching.stage.tag === "requested" ? fetching.stage.from : [];
@@ -240,18 +239,21 @@ function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, { propose }: 
       ? ({ tag: "transactions", hashes } as const)
       : ({ tag: "snarks", hashes } as const);
   propose({ type: "rpc/request", peerId, purpose: "fetch", body });
+  // The rest may have been left to this one: now it is busy, and the others need not wait.
+  for (const other of announcersOf(draft, all.slice(RPC_HASHES_MAX)))
+    propose({ type: "fetch/next", peerId: other });
   propose({ type: "fetch/next", peerId });
   const { attemptId } = live;
   const hedge = { type: "fetch/hedge", pool, peerId, attemptId } as const;
   wakeAt(draft, `hedge ${pool} ${attemptId}`, draft.timeMs + HEDGE_MS, hedge);
 }
 
-/** The slot is free again; whoever answered before others had to be asked is not slow any more. */
-function endFetching(draft: StateDraft, peerId: PeerId, pool: FetchedPool): void {
+/** The slot is free again; whoever served something before others had to be asked is prompt. */
+function endFetching(draft: StateDraft, peerId: PeerId, pool: FetchedPool, hasServed: boolean): void {
   const live = livePeer(draft, peerId);
   if (live === undefined) return;
   const hedge = `hedge ${pool} ${live.attemptId}`;
-  if (draft.deadlines.byName.has(hedge)) noteSlow(draft, peerId, false);
+  if (hasServed && draft.deadlines.byName.has(hedge)) notePromptness(draft, peerId, "prompt");
   forgetWake(draft, hedge);
   updateLive(draft, peerId, (changed) => {
     changed.fetching = { ...changed.fetching, [pool]: null };
@@ -294,39 +296,58 @@ const canFetch = (state: State, peerId: PeerId, pool: FetchedPool): boolean =>
 const unsettledIn = (state: State, peerId: PeerId, pool: PoolName): readonly Hash[] =>
   unsettledOf(livePeer(state, peerId)?.pools[pool] ?? null);
 
+const announcersOf = (state: State, hashes: readonly Hash[]): ReadonlySet<PeerId> =>
+  new Set(hashes.flatMap((hash) => [...(state.fetches.get(hash)?.announcers.keys() ?? [])]));
+
 const isLastAsked = (
   fetching: Fetch | undefined,
   peerId: PeerId,
 ): fetching is Fetch & { readonly stage: Extract<Fetch["stage"], { tag: "requested" }> } =>
   fetching?.stage.tag === "requested" && fetching.stage.from.at(-1) === peerId;
 
-/** What may be asked of this peer now, the greatest priority first. */
+/** What may be asked of this peer now: first what nobody is asked for, the greatest priority first. */
 function wanted(state: State, peerId: PeerId, pool: FetchedPool): readonly Hash[] {
-  const isSlow = livePeer(state, peerId)?.record.isSlow ?? true;
   return unsettledIn(state, peerId, pool)
     .map((hash) => state.fetches.get(hash))
     .filter((fetching) => fetching !== undefined)
-    .filter((fetching) => mayAsk(fetching, peerId) && !(isSlow && hasBetter(state, fetching, peerId)))
-    .sort((a, b) => comparePriority(a.priority, b.priority))
+    .filter((fetching) => mayAsk(state, fetching, peerId) && !hasBetter(state, fetching, peerId, pool))
+    .sort((a, b) => askedOf(a).length - askedOf(b).length || comparePriority(a.priority, b.priority))
     .map(({ hash }) => hash);
 }
 
-function mayAsk({ announcers, stage }: Fetch, peerId: PeerId): boolean {
+/** One at a time, and the next if that takes too long; but only slow ones wait for those who are slow. */
+function mayAsk(state: State, { announcers, stage }: Fetch, peerId: PeerId): boolean {
   if (!announcers.has(peerId)) return false;
   if (stage.tag === "waiting") return true;
-  if (stage.tag !== "requested" || !stage.isLate) return false;
-  return stage.from.length < ASKED_AT_ONCE_MAX && !stage.from.includes(peerId);
+  if (stage.tag !== "requested" || stage.from.includes(peerId)) return false;
+  const isSlow = rankOf(state, peerId) === RANKS.slow;
+  const asked = stage.from.filter((other) => isSlow || rankOf(state, other) !== RANKS.slow).length;
+  return asked === 0 || (stage.isLate && asked < ASKED_AT_ONCE_MAX);
 }
 
-/** Somebody who answers in time announced it too, was not asked yet, and can be. */
-function hasBetter(state: State, { announcers, stage }: Fetch, peerId: PeerId): boolean {
-  const asked = stage.tag === "requested" ? stage.from : [];
-  for (const other of announcers.keys()) {
-    if (other === peerId || asked.includes(other) || !canRequest(state, other)) continue;
-    if (livePeer(state, other)?.record.isSlow === false) return true;
+/**
+ * Somebody who ranks higher announced it too, was not asked yet, and can be. A slow peer yields to him even if he is
+ * busy; a new one does not, or all of a pool would be fetched from the first that served something.
+ */
+function hasBetter(state: State, fetching: Fetch, peerId: PeerId, pool: FetchedPool): boolean {
+  const asked = askedOf(fetching);
+  const rank = rankOf(state, peerId);
+  for (const other of fetching.announcers.keys()) {
+    if (other === peerId || asked.includes(other) || rankOf(state, other) <= rank) continue;
+    const isIdle = livePeer(state, other)?.fetching[pool] === null;
+    if (canRequest(state, other) && (isIdle || rank === RANKS.slow)) return true;
   }
   return false;
 }
+
+const RANKS = { slow: 0, new: 1, prompt: 2 } as const satisfies Record<Promptness, number>;
+
+const rankOf = (state: State, peerId: PeerId): number =>
+  RANKS[livePeer(state, peerId)?.record.promptness ?? "slow"];
+
+const askedOf = ({ stage }: Fetch): readonly PeerId[] => (stage.tag === "requested" ? stage.from : []);
+
+const isSome = ({ tag }: Found): boolean => tag === "some";
 
 /** Commitments are complete in themselves: they go to verification as they came. */
 function wantedCommitments(state: State, peerId: PeerId): readonly ItemBytes[] {

@@ -1,21 +1,21 @@
 import type { PeerId } from "../core/ids.ts";
 import { WITHHELD_MIN, WITHHELD_WINDOW_MS } from "../core/limits.ts";
-import type { FetchRecord } from "../core/state.ts";
+import type { FetchRecord, Promptness } from "../core/state.ts";
 import type { Context, StateDraft } from "./rules.ts";
 import { livePeer, updateLive } from "./state.ts";
 
 /** Who serves what it announces, and how soon: who is asked first, and who is asked no more (7.4, section 5). */
 
 export const freshRecord = (timeMs: number): FetchRecord => ({
-  isSlow: false,
+  promptness: "new",
   asked: 0,
   withheld: 0,
   sinceMs: timeMs,
 });
 
-export function noteSlow(draft: StateDraft, peerId: PeerId, isSlow: boolean): void {
-  if (livePeer(draft, peerId)?.record.isSlow === isSlow) return;
-  update(draft, peerId, (record) => ({ ...record, isSlow }));
+export function notePromptness(draft: StateDraft, peerId: PeerId, promptness: Promptness): void {
+  if (livePeer(draft, peerId)?.record.promptness === promptness) return;
+  update(draft, peerId, (record) => ({ ...record, promptness }));
 }
 
 export function noteAsked(draft: StateDraft, peerId: PeerId, items: number): void {
@@ -36,6 +36,7 @@ export function noteWithheld(draft: StateDraft, peerId: PeerId, { propose }: Con
 function update(draft: StateDraft, peerId: PeerId, change: (record: FetchRecord) => FetchRecord): void {
   updateLive(draft, peerId, (live) => {
     const isOver = draft.timeMs >= live.record.sinceMs + WITHHELD_WINDOW_MS;
-    live.record = change(isOver ? { ...freshRecord(draft.timeMs), isSlow: live.record.isSlow } : live.record);
+    const { promptness } = live.record;
+    live.record = change(isOver ? { ...freshRecord(draft.timeMs), promptness } : live.record);
   });
 }

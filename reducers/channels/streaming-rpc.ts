@@ -285,12 +285,13 @@ function loadNext(draft: StateDraft, peerId: PeerId, { effect }: Context): void 
   effect({ type: "effect/loadChunk", attemptId: live.attemptId, streamId, root, index });
 }
 
+/** For every chunk: without a draft, which would cost more than sending it does. */
 function updateServed(draft: StateDraft, peerId: PeerId, changes: Partial<ServedStream>): void {
-  const before = channelOf(draft, peerId)?.theirs;
-  if (before == null) return;
-  const theirs = { ...before, ...changes };
-  updateStreaming(draft, peerId, (channel) => {
-    channel.theirs = theirs;
+  draft.peers = draft.peers.update(peerId, (peer) => {
+    const { live } = peer;
+    if (live?.streaming?.theirs == null) return peer;
+    const streaming = { ...live.streaming, theirs: { ...live.streaming.theirs, ...changes } };
+    return { ...peer, live: { ...live, streaming } };
   });
 }
 

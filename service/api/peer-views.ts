@@ -43,8 +43,8 @@ function receivedTip({ bestTip }: LivePeer) {
   return { hash, height, slot };
 }
 
-const recordView = ({ record: { isSlow, asked, withheld } }: LivePeer) => ({
-  slow: isSlow,
+const recordView = ({ record: { promptness, asked, withheld } }: LivePeer) => ({
+  slow: promptness === "slow",
   asked,
   withheld,
 });

@@ -39,7 +39,7 @@ const LOADER = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 /** Starts `pollen node` with these arguments. It ends with its parent: when the IPC channel closes. */
 export function startNodeProcess(name: string, args: readonly string[]): NodeProcess {
   const child = fork(MAIN, ["node", ...args], {
-    execArgv: ["--import", LOADER],
+    execArgv: [...process.execArgv, "--import", LOADER],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     // In a group of its own, so that Ctrl-C in the terminal reaches only us and the report can be finished.
     detached: true,
