@@ -24,7 +24,8 @@ export interface Host {
 export interface World {
   readonly clock: Clock;
   readonly random: Random;
-  readonly link: LinkOptions;
+  /** As links are now: a run may make them worse for a while, and heal them. */
+  readonly link: { -readonly [Name in keyof LinkOptions]: LinkOptions[Name] };
 }
 
 /** Each named option is one fault or one property of every link. */
@@ -35,8 +36,16 @@ export interface LinkOptions {
   readonly jitterMs: number;
   /** Crypto, chain, loading, gathering of candidates: drawn anew for each. */
   readonly serviceMs: readonly [number, number];
+  /** What each side of a connection can send, bytes per ms; what is sent faster is buffered by its transport. */
+  readonly bytesPerMs: number;
   /** How often only the answerer can open the path, so that the dialer's checks alone reach nobody. */
   readonly closedChance: number;
+  /** How often nobody can: all checks of both sides are lost. */
+  readonly unreachableChance: number;
+  /** How often a request over HTTP, or the response to it, gets lost. */
+  readonly signalLossChance: number;
+  /** Added to each request over HTTP, ms. */
+  readonly signalDelayMs: readonly [number, number];
   /** After how long a transport notices that the other side has vanished without a word. */
   readonly noticeMs: readonly [number, number];
 }
@@ -45,7 +54,11 @@ export interface LinkOptions {
 export const DEFAULT_LINK: LinkOptions = {
   latencyMs: [2, 40],
   jitterMs: 8,
+  bytesPerMs: Number.POSITIVE_INFINITY,
   serviceMs: [0, 3],
   closedChance: 0.25,
+  unreachableChance: 0,
+  signalLossChance: 0,
+  signalDelayMs: [0, 0],
   noticeMs: [13_000, 30_000],
 };

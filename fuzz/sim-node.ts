@@ -27,6 +27,12 @@ export interface SimNode extends Host {
   readonly inputs: number;
   readonly command: (make: (requestId: RequestId) => Command) => RequestId;
   readonly kill: () => void;
+  /** The time as this process knows it. */
+  readonly nowMs: () => number;
+  /** Its clock leaps ahead, as after a sleep of the whole machine. */
+  readonly leap: (ms: number) => void;
+  /** It dies after so many more inputs, when so many of the effects of the last one have been run. */
+  readonly crashAfter: (inputs: number, effects: number, crashed: () => void) => void;
   /** A stopped process takes nothing in; what happened meanwhile comes afterwards, late. */
   readonly freeze: () => void;
   readonly thaw: () => void;
@@ -39,6 +45,8 @@ export interface NodeOptions {
   readonly config: Config;
   readonly seed: string;
   readonly clock: Clock;
+  /** How far its clock is ahead of that of the simulation, ms. */
+  readonly skewMs: number;
   readonly isRecorded: boolean;
   readonly observer: NodeObserver;
   readonly services: (host: Host, answer: (id: RequestId, result: CommandResult) => void) => Services;
@@ -46,10 +54,13 @@ export interface NodeOptions {
 
 export function createNode(options: NodeOptions): SimNode {
   const { clock, observer, config, seed } = options;
-  let state = initialState(config, seed, clock.nowMs);
+  let { skewMs } = options;
+  const nowMs = (): number => clock.nowMs + skewMs;
+  let state = initialState(config, seed, nowMs());
   let [isAlive, isFrozen, inputs, requests] = [true, false, 0, 0];
   let armedMs = Number.POSITIVE_INFINITY;
   let late: Input[] = [];
+  let crash: { inputs: number; readonly effects: number; readonly crashed: () => void } | null = null;
   const answers = new Map<RequestId, CommandResult>();
   const recorder = options.isRecorded ? createRecorder(state) : null;
 
@@ -60,12 +71,18 @@ export function createNode(options: NodeOptions): SimNode {
       return;
     }
     observer.before(node, input);
-    recorder?.input(clock.nowMs, input);
-    const result = step(state, input, clock.nowMs);
+    recorder?.input(nowMs(), input);
+    const result = step(state, input, nowMs());
     state = result.state;
     inputs += 1;
     recorder?.applied(state);
     observer.after(node, input, result);
+    if (crash !== null && --crash.inputs <= 0) {
+      for (const effect of result.effects.slice(0, crash.effects)) runEffect(effect, services);
+      isAlive = false;
+      crash.crashed();
+      return;
+    }
     for (const effect of result.effects) runEffect(effect, services);
     arm();
   }
@@ -75,14 +92,14 @@ export function createNode(options: NodeOptions): SimNode {
     const dueMs = nextDeadline(state);
     if (dueMs === undefined || dueMs >= armedMs) return;
     armedMs = dueMs;
-    clock.after(dueMs - clock.nowMs, () => fire(dueMs), "background");
+    clock.after(dueMs - nowMs(), () => fire(dueMs), "background");
   }
 
   function fire(firedMs: number): void {
     if (firedMs !== armedMs) return;
     armedMs = Number.POSITIVE_INFINITY;
     const dueMs = nextDeadline(state);
-    if (dueMs !== undefined && dueMs <= clock.nowMs) apply({ type: "tick" });
+    if (dueMs !== undefined && dueMs <= nowMs()) apply({ type: "tick" });
     else arm();
   }
 
@@ -109,6 +126,15 @@ export function createNode(options: NodeOptions): SimNode {
     },
     kill: () => {
       isAlive = false;
+    },
+    nowMs,
+    leap: (ms) => {
+      skewMs += ms;
+      armedMs = Number.POSITIVE_INFINITY;
+      arm();
+    },
+    crashAfter: (inputsLeft, effects, crashed) => {
+      crash = { inputs: inputsLeft, effects, crashed };
     },
     freeze: () => {
       isFrozen = true;

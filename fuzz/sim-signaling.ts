@@ -26,7 +26,10 @@ export function createWeb({ clock, random, link }: World): SimWeb {
   const waiting = new Map<RequestId, (reply: SignalReply) => void>();
   let requests = 0;
   let unanswered = 0;
-  const flightMs = (): number => random.between(...link.latencyMs) + random.between(0, link.jitterMs);
+  const delayMs = (): number => (link.signalDelayMs[1] === 0 ? 0 : random.between(...link.signalDelayMs));
+  const flightMs = (): number =>
+    random.between(...link.latencyMs) + random.between(0, link.jitterMs) + delayMs();
+  const isLost = (): boolean => link.signalLossChance > 0 && random.chance(link.signalLossChance);
 
   const post: SimWeb["post"] = (remoteAddress, { host, port }, envelope, done) => {
     let isDone = false;
@@ -40,6 +43,7 @@ export function createWeb({ clock, random, link }: World): SimWeb {
       () => answer({ tag: "failed", error: "no response in time" }),
       "background",
     );
+    if (isLost()) return;
     clock.after(flightMs(), () => {
       const listener = listeners.get(`${host}:${port}`);
       if (listener === undefined || !listener.isAlive()) {
@@ -47,9 +51,9 @@ export function createWeb({ clock, random, link }: World): SimWeb {
         return;
       }
       const requestId = ++requests as RequestId;
-      waiting.set(requestId, (reply) =>
-        clock.after(flightMs(), () => answer(outcomeOf(reply, listener.address))),
-      );
+      waiting.set(requestId, (reply) => {
+        if (!isLost()) clock.after(flightMs(), () => answer(outcomeOf(reply, listener.address)));
+      });
       clock.after(
         SIGNAL_REPLY_TIMEOUT_MS,
         () => {

@@ -2,6 +2,7 @@ import { assert } from "../core/assert.ts";
 import { type Hex, toHex, uintBytes } from "../core/bytes.ts";
 import { CHANNEL_NAMES, type ChannelName } from "../core/channels/table.ts";
 import type { AttemptId } from "../core/ids.ts";
+import { BUFFERED_BYTES_MAX } from "../core/limits.ts";
 import type { Transport } from "../core/services.ts";
 import type { Host, World } from "./sim-host.ts";
 import { describe, hasCandidates, readDescription } from "./sim-sdp.ts";
@@ -12,6 +13,8 @@ import { describe, hasCandidates, readDescription } from "./sim-sdp.ts";
  */
 export interface SimNetwork {
   readonly transportOf: (host: Host) => Transport;
+  /** For so long nothing that one node sends to the other arrives; it comes afterwards. */
+  readonly stall: (from: number, to: number, ms: number) => void;
   /** Connections between two nodes break at once; both sides are told after `noticeMs` (0: with the next packet). */
   readonly cut: (a: number, b: number, noticeMs: number) => void;
   /** The process is gone: nobody is told, transports notice in their own time. */
@@ -51,6 +54,11 @@ interface Endpoint {
   readonly openMs: Map<ChannelName, number>;
   /** When the last message sent on a channel arrives at the other side: the next cannot arrive before. */
   readonly arrivesMs: Map<ChannelName, number>;
+  /** By then the line has taken everything that was sent. */
+  lineFreeMs: number;
+  /** Bytes of each channel that the line has not taken. */
+  readonly buffered: Map<ChannelName, number>;
+  readonly blocked: Set<ChannelName>;
   /** Nothing is accepted for sending any more. */
   closing: boolean;
   /** What this side sent and has not arrived by then is lost. */
@@ -69,6 +77,7 @@ export function createNetwork(
 ): SimNetwork {
   const endpoints = new Map<string, Endpoint>();
   const latencies = new Map<string, number>();
+  const stalledUntilMs = new Map<string, number>();
   let created = 0;
   const { clock, random, link } = world;
 
@@ -98,6 +107,9 @@ export function createNetwork(
       connectedMs: null,
       openMs: new Map(),
       arrivesMs: new Map(),
+      lineFreeMs: 0,
+      buffered: new Map(),
+      blocked: new Set(),
       closing: false,
       lostFromMs: Number.POSITIVE_INFINITY,
       ended: false,
@@ -117,6 +129,7 @@ export function createNetwork(
     if (peer === null || endpoint.connectedMs !== null || peer.connectedMs !== null) return;
     if (!endpoint.ready || !peer.ready || endpoint.closing || peer.closing) return;
     if (!endpoint.hasRemoteCandidates && !peer.hasRemoteCandidates) return;
+    if (link.unreachableChance > 0 && random.chance(link.unreachableChance)) return;
     const startMs = CHECK_ROUND_TRIPS * 2 * latency(endpoint.host, peer.host);
     for (const side of [endpoint, peer]) {
       const connectedMs = clock.nowMs + startMs + flightMs(endpoint.host, peer.host);
@@ -168,13 +181,43 @@ export function createNetwork(
     const bytes = tamper(side.host, peer.host, channel, given);
     if (bytes === null) return;
     observer.sent(side.host, side.attemptId, peer.host, channel, bytes);
-    const earliestMs = Math.max(side.arrivesMs.get(channel) ?? 0, peer.openMs.get(channel) ?? 0);
-    const atMs = Math.max(earliestMs, clock.nowMs + flightMs(side.host, peer.host));
+    const sentMs = transmit(side, channel, bytes.length);
+    const stalledMs = stalledUntilMs.get(wayOf(side.host.index, peer.host.index)) ?? 0;
+    const earliestMs = Math.max(side.arrivesMs.get(channel) ?? 0, peer.openMs.get(channel) ?? 0, stalledMs);
+    const atMs = Math.max(earliestMs, sentMs + flightMs(side.host, peer.host));
     side.arrivesMs.set(channel, atMs);
     clock.after(atMs - clock.nowMs, () => {
       if (!isListening(peer) || atMs >= side.lostFromMs) return;
       peer.host.give({ type: "event/message", attemptId: peer.attemptId, channel, bytes });
     });
+  }
+
+  /**
+   * The one line of a connection takes messages one after the other. Whoever has more than BUFFERED_BYTES_MAX waiting on
+   * a channel is told that it is blocked, and when it has drained.
+   *
+   * @returns when the line has taken this one
+   */
+  function transmit(side: Endpoint, channel: ChannelName, bytes: number): number {
+    if (link.bytesPerMs === Number.POSITIVE_INFINITY && side.lineFreeMs <= clock.nowMs) return clock.nowMs;
+    const { attemptId, host, buffered, blocked } = side;
+    side.lineFreeMs = Math.ceil(Math.max(side.lineFreeMs, clock.nowMs) + bytes / link.bytesPerMs);
+    const waiting = (buffered.get(channel) ?? 0) + bytes;
+    buffered.set(channel, waiting);
+    const tell = (type: "event/channelBlocked" | "event/channelDrained"): void => {
+      if (isListening(side) && !side.closing) host.give({ type, attemptId, channel });
+    };
+    if (waiting > BUFFERED_BYTES_MAX && !blocked.has(channel)) {
+      blocked.add(channel);
+      clock.after(0, () => tell("event/channelBlocked"));
+    }
+    clock.after(side.lineFreeMs - clock.nowMs, () => {
+      const left = (buffered.get(channel) ?? 0) - bytes;
+      buffered.set(channel, left);
+      if (left > BUFFERED_BYTES_MAX || !blocked.delete(channel)) return;
+      tell("event/channelDrained");
+    });
+    return side.lineFreeMs;
   }
 
   function close(side: Endpoint, graceful: boolean): void {
@@ -195,6 +238,9 @@ export function createNetwork(
 
   return {
     transportOf: (host) => transportOf(host, { create, tryConnect, send, close, endpoints, reachesDirectly }),
+    stall: (from, to, ms) => {
+      stalledUntilMs.set(wayOf(from, to), clock.nowMs + ms);
+    },
     cut: (a, b, noticeMs) => {
       for (const side of endpoints.values()) {
         const { peer } = side;
@@ -220,6 +266,8 @@ export function createNetwork(
     open: () => endpoints.size,
   };
 }
+
+const wayOf = (from: number, to: number): string => `${from} ${to}`;
 
 interface Machine {
   readonly create: (host: Host, attemptId: AttemptId, answers: string | null) => Endpoint;

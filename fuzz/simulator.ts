@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly config?: Partial<Config>;
   /** What one node is told in addition. */
   readonly configOf?: (index: number) => Partial<Config>;
+  /** How far the clock of a node is ahead, ms. */
+  readonly skewOf?: (index: number) => number;
   readonly tamper?: Tamper;
   readonly isRecorded?: boolean;
   /** Everybody who watches, in this order: checkers, counters, the transcript. */
@@ -63,6 +65,10 @@ export interface Cluster {
   readonly produce: (index: number, parent?: Hash) => void;
   /** The link breaks at once; both ends are told after `noticeMs`. */
   readonly cutLink: (a: number, b: number, noticeMs?: number) => void;
+  /** From now on all links are so. */
+  readonly setLink: (changes: Partial<LinkOptions>) => void;
+  /** The process dies by itself after so many more inputs and effects, and starts again after `downMs`. */
+  readonly crash: (index: number, inputs: number, effects: number, downMs: number) => void;
   readonly kill: (index: number) => void;
   /** Kills the process and starts another with the same key, an empty pool and the same addresses to dial. */
   readonly restart: (index: number) => void;
@@ -122,6 +128,7 @@ export function createCluster(options: ClusterOptions): Cluster {
       },
       seed: toHex(sha256(ascii(`${seed} ${index} ${life}`))),
       clock,
+      skewMs: options.skewOf?.(index) ?? 0,
       isRecorded: options.isRecorded ?? false,
       observer: nodeObserver,
       services: (host, answer) => {
@@ -130,7 +137,7 @@ export function createCluster(options: ClusterOptions): Cluster {
           node: index,
           publicKey: identity.publicKey,
           parameters,
-          nowMs: () => clock.nowMs,
+          nowMs: () => at(nodes, index).nowMs(),
           between: random.between,
           after: (delayMs, run) => clock.after(delayMs, () => (host.isAlive() ? run() : undefined)),
           later,
@@ -180,6 +187,11 @@ export function createCluster(options: ClusterOptions): Cluster {
     at(nodes, index).kill();
     network.vanish(at(nodes, index));
   };
+  const restart = (index: number): void => {
+    if (at(nodes, index).isAlive()) kill(index);
+    nodes[index] = start(index, at(nodes, index).life + 1);
+    for (const target of targets.get(index) ?? []) dial(index, target);
+  };
   const runFor = (ms: number): void => {
     const untilMs = clock.nowMs + ms;
     while (clock.runNext(untilMs));
@@ -205,7 +217,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     produce: (index, parent) => {
       const { chain, pools } = at(nodes, index).state;
       const offered = (pool: FetchedPool): readonly Hash[] => [...pools[pool].byPriority.values()];
-      const slot = slotAt(parameters, clock.nowMs);
+      const slot = slotAt(parameters, at(nodes, index).nowMs());
       at(chains, index).produceBlock(
         parent ?? chain.tip.hash,
         slot,
@@ -213,12 +225,18 @@ export function createCluster(options: ClusterOptions): Cluster {
         offered("snark"),
       );
     },
-    cutLink: (a, b, noticeMs = 0) => network.cut(a, b, noticeMs),
-    restart: (index) => {
-      if (at(nodes, index).isAlive()) kill(index);
-      nodes[index] = start(index, at(nodes, index).life + 1);
-      for (const target of targets.get(index) ?? []) dial(index, target);
+    setLink: (changes) => {
+      Object.assign(world.link, changes);
     },
+    crash: (index, inputs, effects, downMs) => {
+      const process = at(nodes, index);
+      process.crashAfter(inputs, effects, () => {
+        network.vanish(process);
+        clock.after(downMs, () => restart(index));
+      });
+    },
+    cutLink: (a, b, noticeMs = 0) => network.cut(a, b, noticeMs),
+    restart,
     stop: (index) => {
       at(nodes, index).command(() => ({ type: "command/stop" }));
     },

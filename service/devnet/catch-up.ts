@@ -7,6 +7,8 @@ export interface CaughtUp {
   readonly ms: number;
   /** Received from its peers. */
   readonly bytes: number;
+  /** Its height then: a node starts without any block. */
+  readonly blocks: number;
 }
 
 /**
@@ -23,10 +25,12 @@ export async function measureCatchUp(
   const startMs = performance.now();
   for (;;) {
     try {
-      if (hasCaughtUp(await client.status(), others())) {
+      const status = await client.status();
+      if (hasCaughtUp(status, others())) {
         const ms = Math.round(performance.now() - startMs);
         const peers = await client.peers();
-        return { ms, bytes: peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0) };
+        const bytes = peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+        return { ms, bytes, blocks: status.bestTip.height };
       }
     } catch (error) {
       if (!(error instanceof AdminError)) throw error;
@@ -52,4 +56,8 @@ function hasCaughtUp(status: NodeStatus, others: readonly NodeStatus[]): boolean
 export const worstOf = (all: readonly CaughtUp[]): CaughtUp | null =>
   all.length === 0
     ? null
-    : { ms: Math.max(...all.map(({ ms }) => ms)), bytes: Math.max(...all.map(({ bytes }) => bytes)) };
+    : {
+        ms: Math.max(...all.map(({ ms }) => ms)),
+        bytes: Math.max(...all.map(({ bytes }) => bytes)),
+        blocks: Math.max(...all.map(({ blocks }) => blocks)),
+      };

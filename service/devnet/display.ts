@@ -118,8 +118,8 @@ function fateLine(result: DevnetResult): string {
 }
 
 function recoveryLines({ late, restarted }: DevnetResult): string[] {
-  const line = (who: string, { ms, bytes }: CaughtUp): string =>
-    `${who} had what the others have after ${(ms / 1_000).toFixed(1)} s and ${Math.ceil(bytes / 1_000)} KB`;
+  const line = (who: string, { ms, bytes, blocks }: CaughtUp): string =>
+    `${who} had what the others have, ${blocks} blocks, after ${(ms / 1_000).toFixed(1)} s and ${Math.ceil(bytes / 1_000)} KB`;
   return [
     ...(late === null ? [] : [line("the late node", late)]),
     ...(restarted === null ? [] : [line("the node that was started again", restarted)]),
