@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { hashOf } from "../core/pools.ts";
 import { stateHash } from "../core/state-hash.ts";
+import { FAULT_NAMES } from "./faults.ts";
 import { bestOf, isValidNow, poolOf } from "./oracle.ts";
 import { brokenPromises } from "./promises.ts";
 import { replay } from "./recorder.ts";
@@ -11,8 +12,8 @@ import { type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
 import { START_MS } from "./simulator.ts";
 import { createTranscript } from "./transcript.ts";
 
-const CALM: ScenarioKinds = { restarts: false, freezes: false, blocks: false, capacities: "unlimited" };
-const WILD: ScenarioKinds = { restarts: true, freezes: true, blocks: true, capacities: "mixed" };
+const CALM: ScenarioKinds = { faults: ["cut"], blocks: false, capacities: "unlimited" };
+const WILD: ScenarioKinds = { faults: FAULT_NAMES, blocks: true, capacities: "mixed" };
 
 /** Every run below is watched by the checker: laws 1 and 2, the state, the pools, and that nobody is accused. */
 const holds = (kinds: ScenarioKinds, few: number, further: (played: Played) => void = () => {}): void => {
@@ -43,7 +44,7 @@ describe("a network of honest nodes, when it is quiet", () => {
   test("the same of what blocks have not spent, whatever branches they are on", {
     timeout: runsTimeoutMs(60_000),
   }, () => {
-    holds({ ...CALM, blocks: true }, 40, ({ cluster, submitted }) => {
+    holds({ ...CALM, faults: ["cut", "reorg"], blocks: true }, 40, ({ cluster, submitted }) => {
       // What a block has spent and another one not comes back, unless it was replaced meanwhile.
       const alive = submitted.filter(
         ({ node, requestId, wasSpent, info }) =>
@@ -63,7 +64,7 @@ describe("a network of honest nodes, when it is quiet", () => {
   });
 
   test("pools of equal capacity are equal, and full of the best", { timeout: runsTimeoutMs(60_000) }, () => {
-    holds({ ...CALM, blocks: true, capacities: "equal" }, 40, ({ cluster }) => {
+    holds({ ...CALM, faults: ["cut", "reorg"], blocks: true, capacities: "equal" }, 40, ({ cluster }) => {
       const pool = poolOf(cluster, 0, "transaction");
       for (const { index } of cluster.nodes) expect(poolOf(cluster, index, "transaction")).toEqual(pool);
     });
@@ -81,7 +82,7 @@ describe("a run", () => {
     fc.assert(
       fc.property(scenarioArbitrary(WILD), (scenario) => {
         const { cluster } = play(scenario, { isRecorded: true });
-        for (const lines of cluster.recordings()) expect(replay(lines).tag).toBe("equal");
+        for (const [, lines] of cluster.recordings()) expect(replay(lines).tag).toBe("equal");
       }),
       { numRuns: runs(10) },
     );

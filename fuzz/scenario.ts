@@ -1,8 +1,10 @@
 import type { RequestId } from "../core/ids.ts";
 import { hashOf, type PoolInfo } from "../core/pools.ts";
 import { type Checker, createChecker } from "./checker.ts";
+import { type FaultName, faultyLink, skewOf } from "./faults.ts";
 import type { Scenario, ScenarioEvent } from "./scenario-arbitrary.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
+import { DEFAULT_LINK } from "./sim-host.ts";
 import { encodeTransaction, readItem } from "./sim-items.ts";
 import { type Cluster, type ClusterObserver, type ClusterOptions, createCluster } from "./simulator.ts";
 
@@ -22,14 +24,24 @@ export interface Submitted {
   wasSpent: boolean;
 }
 
-/** Three silent ends of one peer are strikes that keep it away for half an hour: by design, and not the subject. */
-const FAULTS_MAX = 2;
+/** Three silent ends of one peer are strikes that keep it away for half an hour: then that has to be waited for. */
+const QUIET_LIMIT_MS = 90 * 60_000;
 /** A silently broken link is noticed by the transport as late as this. */
 const NOTICE_MS = 13_000;
 const WORK_FEE = 20n;
 
-/** Plays a scenario with every law checked at every step, then heals: until the network is quiet. */
-export function play(scenario: Scenario, options: Partial<ClusterOptions> = {}): Played {
+/**
+ * Plays a scenario with every law checked at every step. Then everything heals, and it goes on until the network is
+ * quiet.
+ *
+ * @param begun is told of the cluster, to look at it even if playing throws
+ * @throws Error at the first law that is broken, or if it does not become quiet
+ */
+export function play(
+  scenario: Scenario,
+  options: Partial<ClusterOptions> = {},
+  begun: (cluster: Cluster) => void = () => undefined,
+): Played {
   const checker = createChecker((node) => cluster.chain(node).judged);
   const submitted: Submitted[] = [];
   const spending: ClusterObserver = {
@@ -48,17 +60,22 @@ export function play(scenario: Scenario, options: Partial<ClusterOptions> = {}):
     nodes: scenario.nodes,
     seed: scenario.seed,
     observers: [checker, spending, ...(options.observers ?? [])],
+    link: faultyLink(scenario.faults),
+    skewOf: (node) => skewOf(scenario.faults, node),
     chain: { isBatchOnly: scenario.isBatchOnly, transactionsMax: 3, proofSize: 100, ...options.chain },
     configOf: (index) => ({
       capacity: scenario.capacities[index] ?? UNLIMITED,
       workFee: scenario.workers.includes(index) ? WORK_FEE + BigInt(index) : null,
     }),
   });
+  begun(cluster);
   const links = linksOf(scenario);
   for (const [from, to] of links) cluster.dial(from, to);
-  const faults = { restart: 0, freeze: 0, silentCut: 0 };
-  for (const event of scenario.events) happen(cluster, scenario, links, event, faults, submitted);
-  cluster.runUntilQuiet();
+  const left: Record<FaultName, number> = { ...scenario.faults };
+  const mayHappen = (fault: FaultName): boolean => left[fault]-- > 0;
+  for (const event of scenario.events) happen(cluster, scenario, links, event, mayHappen, submitted);
+  cluster.setLink(DEFAULT_LINK);
+  cluster.runUntilQuiet(QUIET_LIMIT_MS);
   return { cluster, checker, submitted };
 }
 
@@ -67,9 +84,10 @@ function happen(
   { nodes }: Scenario,
   links: readonly (readonly [number, number])[],
   event: ScenarioEvent,
-  faults: { restart: number; freeze: number; silentCut: number },
+  mayHappen: (fault: FaultName) => boolean,
   submitted: Submitted[],
 ): void {
+  const linkOf = (number: number): readonly [number, number] => links[number % links.length] ?? [0, 1];
   switch (event.tag) {
     case "submit": {
       const node = event.node % nodes;
@@ -92,17 +110,34 @@ function happen(
       if (!cluster.node(node).isFrozen()) cluster.produce(node, event.back === 0 ? undefined : parent);
       return;
     }
-    case "cut": {
-      const [a, b] = links[event.link % links.length] ?? [0, 1];
-      const isSilent = event.isSilent && faults.silentCut++ < FAULTS_MAX;
-      cluster.cutLink(a, b, isSilent ? NOTICE_MS : 0);
+    case "cut":
+      if (mayHappen("cut")) cluster.cutLink(...linkOf(event.link), event.isSilent ? NOTICE_MS : 0);
+      return;
+    case "stall": {
+      const [a, b] = linkOf(event.link);
+      if (!mayHappen("stall")) return;
+      if (event.ways !== "back") cluster.network.stall(a, b, event.ms);
+      if (event.ways !== "there") cluster.network.stall(b, a, event.ms);
+      return;
+    }
+    case "dials": {
+      const [a, b] = linkOf(event.link);
+      if (!mayHappen("dials")) return;
+      cluster.dial(a, b);
+      if (event.isBoth) cluster.dial(b, a);
       return;
     }
     case "restart":
-      if (faults.restart++ < FAULTS_MAX) cluster.restart(event.node % nodes);
+      if (mayHappen("restart")) cluster.restart(event.node % nodes);
+      return;
+    case "crash":
+      if (mayHappen("crash")) cluster.crash(event.node % nodes, event.inputs, event.effects, event.downMs);
+      return;
+    case "leap":
+      if (mayHappen("leap")) cluster.node(event.node % nodes).leap(event.ms);
       return;
     case "freeze":
-      if (faults.freeze++ < FAULTS_MAX) freeze(cluster, event.node % nodes, event.ms);
+      if (mayHappen("freeze")) freeze(cluster, event.node % nodes, event.ms);
   }
 }
 

@@ -46,7 +46,7 @@ export interface NodeOptions {
   readonly seed: string;
   readonly clock: Clock;
   /** How far its clock is ahead of that of the simulation, ms. */
-  readonly skewMs: number;
+  readonly skewMs?: number;
   readonly isRecorded: boolean;
   readonly observer: NodeObserver;
   readonly services: (host: Host, answer: (id: RequestId, result: CommandResult) => void) => Services;
@@ -54,7 +54,7 @@ export interface NodeOptions {
 
 export function createNode(options: NodeOptions): SimNode {
   const { clock, observer, config, seed } = options;
-  let { skewMs } = options;
+  let { skewMs = 0 } = options;
   const nowMs = (): number => clock.nowMs + skewMs;
   let state = initialState(config, seed, nowMs());
   let [isAlive, isFrozen, inputs, requests] = [true, false, 0, 0];

@@ -77,8 +77,8 @@ export interface Cluster {
   /** Runs until nothing is pending. @throws Error that says what still is after `limitMs` */
   readonly runUntilQuiet: (limitMs?: number) => void;
   readonly inputs: () => number;
-  /** One recording per process that ever ran. */
-  readonly recordings: () => readonly (readonly string[])[];
+  /** One recording per process that ever ran, by its name. */
+  readonly recordings: () => readonly (readonly [string, readonly string[]])[];
 }
 
 /** Some time after the epoch: no rule may depend on small numbers. */
@@ -250,7 +250,10 @@ export function createCluster(options: ClusterOptions): Cluster {
       }
     },
     inputs: () => everyNode.reduce((sum, { inputs }) => sum + inputs, 0),
-    recordings: () => everyNode.flatMap(({ recorder }) => (recorder === null ? [] : [recorder.lines()])),
+    recordings: () =>
+      everyNode.flatMap(({ index, life, recorder }) =>
+        recorder === null ? [] : [[`node-${index}.${life}`, recorder.lines()] as const],
+      ),
   };
 }
 

@@ -7,7 +7,8 @@ import { defaultProducers, defaultWorkers } from "../devnet/plan.ts";
 import { type DevnetResult, isSuccess } from "../devnet/result.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
 import { UserError } from "./errors.ts";
-import { numberParserOf, parserOf } from "./options.ts";
+import { onInterrupt } from "./lifetime.ts";
+import { numberParserOf, parserOf, wholeNumber } from "./options.ts";
 
 interface Flags {
   readonly nodes: number;
@@ -174,37 +175,6 @@ function failureOf(result: DevnetResult): string {
   const unclean = perNode.filter(({ exitCode }) => exitCode !== 0).map(({ name }) => name);
   return `these nodes did not end cleanly: ${unclean.join(", ")}`;
 }
-
-/** A terminal signals the whole group of processes, and those that started us pass it on: that is one wish. */
-const SIGNAL_ECHO_MS = 100;
-
-/** The first signal, or the end of the process that started us, ends the run in order; the second at once. */
-function onInterrupt(first: () => void, second: () => void): () => void {
-  let firstMs: number | undefined;
-  const interrupt = (): void => {
-    if (firstMs === undefined) {
-      firstMs = performance.now();
-      first();
-    } else if (performance.now() - firstMs > SIGNAL_ECHO_MS) {
-      second();
-    }
-  };
-  const events = ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const;
-  for (const event of events) process.on(event, interrupt);
-  // Only listening for its end, we do not wait for the process that started us.
-  process.channel?.unref();
-  return () => {
-    for (const event of events) process.removeListener(event, interrupt);
-  };
-}
-
-const wholeNumber =
-  (what: string, least: number, most: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`expected ${what} from ${least} to ${most}.`);
-  };
 
 function parseRate(text: string): number {
   const rate = Number(text);

@@ -57,3 +57,23 @@ export async function inTime(timeoutMs: number, done: Promise<unknown>): Promise
     clearTimeout(timer);
   }
 }
+
+/** The first signal, or the end of the process that started us, ends the run in order; the second at once. */
+export function onInterrupt(first: () => void, second: () => void): () => void {
+  let firstMs: number | undefined;
+  const interrupt = (): void => {
+    if (firstMs === undefined) {
+      firstMs = performance.now();
+      first();
+    } else if (performance.now() - firstMs > SIGNAL_ECHO_MS) {
+      second();
+    }
+  };
+  const events = ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const;
+  for (const event of events) process.on(event, interrupt);
+  // Only listening for its end, we do not wait for the process that started us.
+  process.channel?.unref();
+  return () => {
+    for (const event of events) process.removeListener(event, interrupt);
+  };
+}

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { devnetCommand } from "./devnet.ts";
 import { reportOf } from "./errors.ts";
+import { fuzzCommand } from "./fuzz.ts";
 import { keyCommand } from "./key.ts";
 import { nodeCommand } from "./node.ts";
 import { replayCommand } from "./replay.ts";
@@ -20,6 +21,7 @@ export function buildProgram(): Command {
     .addCommand(nodeCommand())
     .addCommand(txCommand())
     .addCommand(replayCommand())
+    .addCommand(fuzzCommand())
     .addCommand(keyCommand())
     .addHelpText("after", EXAMPLES);
   // A command that was made by itself inherits nothing.

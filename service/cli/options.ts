@@ -29,3 +29,12 @@ export const listParserOf =
     if (parsed.tag === "parsed") return [...(previous ?? []), ...parsed.value];
     throw new InvalidArgumentError(parsed.details.map((detail) => detail.replace(/^\[0\]: /, "")).join("; "));
   };
+
+/** For numbers that no configuration file has. */
+export const wholeNumber =
+  (what: string, least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`expected ${what} from ${least} to ${most}.`);
+  };

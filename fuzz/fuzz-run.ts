@@ -1,0 +1,142 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import fc, { type Arbitrary } from "fast-check";
+import { ascii, toHex } from "../core/bytes.ts";
+import { stateHash } from "../core/state-hash.ts";
+import { FAULT_NAMES, type FaultName } from "./faults.ts";
+import { brokenPromises } from "./promises.ts";
+import { play } from "./scenario.ts";
+import { type Scenario, type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
+import { type Cluster, START_MS } from "./simulator.ts";
+
+/** What a run is drawn from, together with its seed. */
+export interface FuzzOptions {
+  readonly scenario: ScenarioName;
+  readonly faults: readonly FaultName[];
+  /** Exactly so many; null: as the seed says. */
+  readonly nodes: number | null;
+}
+
+/** What happens in a run besides faults. */
+export const SCENARIOS = {
+  pools: "transactions of rival senders, and pools of any capacity",
+  chain: "the same with blocks and SNARK work",
+} as const;
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+export const SCENARIO_NAMES = Object.keys(SCENARIOS) as readonly ScenarioName[];
+
+export const DEFAULT_OPTIONS: FuzzOptions = { scenario: "chain", faults: FAULT_NAMES, nodes: null };
+
+export interface RunResult {
+  /** Of all inputs with their times and actions, and of the last states: equal runs have equal digests. */
+  readonly digest: string;
+  readonly inputs: number;
+  /** That passed in the simulation. */
+  readonly virtualMs: number;
+  /** Action types, and who ended a connection for which reason, in order. */
+  readonly seen: readonly string[];
+  /** The law that was broken; null: none. */
+  readonly failure: string | null;
+}
+
+/** The scenario of a seed: the same on every machine. */
+export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
+  let found: Scenario | undefined;
+  const take = fc.property(arbitraryOf(options), (scenario) => {
+    found = scenario;
+  });
+  fc.assert(take, { seed, numRuns: 1 });
+  if (found === undefined) throw new Error("a property is run once");
+  return found;
+}
+
+/** Plays a scenario with every checker on. Never throws. */
+export function runScenario(scenario: Scenario): RunResult {
+  const seen = new Set<string>();
+  const chain = sha256.create();
+  let inputs = 0;
+  let cluster: Cluster | undefined;
+  const result = (failure: string | null): RunResult => ({
+    digest: toHex(chain.digest()),
+    inputs,
+    virtualMs: (cluster?.clock.nowMs ?? START_MS) - START_MS,
+    seen: [...seen].sort(),
+    failure,
+  });
+  const observer: Parameters<typeof play>[1] = {
+    observers: [
+      {
+        after: ({ index, life, state }, _input, { actions }) => {
+          inputs += 1;
+          for (const action of actions) {
+            seen.add(action.type);
+            if (action.type === "connection/ended") seen.add(`${action.by} ${action.reason}`);
+          }
+          chain.update(ascii(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`));
+        },
+      },
+    ],
+  };
+  try {
+    const played = play(scenario, observer, (begun) => {
+      cluster = begun;
+    });
+    for (const { state } of played.cluster.nodes) chain.update(ascii(stateHash(state)));
+    const broken = brokenPromises(played);
+    return result(broken.length === 0 ? null : broken.join("; "));
+  } catch (error) {
+    return result(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** A run that fails, made smaller. */
+export interface Shrunk {
+  readonly scenario: Scenario;
+  readonly failure: string;
+  /** Steps in which it became smaller. */
+  readonly shrinks: number;
+}
+
+/**
+ * Looks for the smallest scenario that fails, from that of the seed on.
+ *
+ * @param isOver asked before every try: true ends the search
+ * @returns null if the run of this seed does not fail
+ */
+export function shrink(seed: number, options: FuzzOptions, isOver: () => boolean): Shrunk | null {
+  let found: Omit<Shrunk, "shrinks"> | null = null;
+  const holds = fc.property(arbitraryOf(options), (scenario) => {
+    if (found !== null && isOver()) return;
+    const { failure } = runScenario(scenario);
+    if (failure === null) return;
+    found = { scenario, failure };
+    throw new Error(failure);
+  });
+  const { numShrinks } = fc.check(holds, { seed, numRuns: 1 });
+  return found === null ? null : { ...(found as Omit<Shrunk, "shrinks">), shrinks: numShrinks };
+}
+
+/** One recording per process of a run, by its name. */
+export function recordingsOf(scenario: Scenario): readonly (readonly [string, readonly string[]])[] {
+  let cluster: Cluster | undefined;
+  try {
+    play(scenario, { isRecorded: true }, (begun) => {
+      cluster = begun;
+    });
+  } catch {
+    // What was recorded up to the failure is what is wanted.
+  }
+  return cluster?.recordings() ?? [];
+}
+
+/** Unbiased: fast-check would begin with the smallest values, and each seed is run once. */
+const arbitraryOf = (options: FuzzOptions): Arbitrary<Scenario> =>
+  fc.noBias(scenarioArbitrary(kindsOf(options)));
+
+const kindsOf = ({ scenario, faults, nodes }: FuzzOptions): ScenarioKinds => ({
+  faults,
+  blocks: scenario === "chain",
+  capacities: "mixed",
+  nodes: nodes ?? undefined,
+});
