@@ -20,7 +20,7 @@ export function brokenPromises({ cluster, submitted }: Played): readonly string[
       const [found, expected] = [poolOf(cluster, index, pool), expectedPool(cluster, index, pool)];
       const [lacks, extra] = [without(expected, found), without(found, expected)];
       if (lacks.length + extra.length > 0)
-        broken.push(`the ${pool} pool of node ${index} lacks ${lacks}, and has ${extra} too many`);
+        broken.push(`the ${pool} pool of node ${index} lacks [${lacks}], and should not have [${extra}]`);
     }
     broken.push(...brokenStore(cluster, index));
   }

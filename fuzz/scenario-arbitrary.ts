@@ -61,6 +61,8 @@ export const UNLIMITED = 3_000;
 
 /** Beyond every deadline of the protocol: a frozen peer is given up, or what it did not serve is asked for again. */
 const FREEZE_MAX_MS = 30_000;
+/** All together not further than signed times may lie ahead: beyond a minute a node is alone with its clock. */
+const LEAP_MAX_MS = 10_000;
 /** A transport would give up a link that is dead for longer. */
 const STALL_MAX_MS = 12_000;
 
@@ -158,7 +160,7 @@ function faultEventOf(name: FaultName, node: Arbitrary<number>): Arbitrary<Scena
       return fc.record({ tag: fc.constant("crash"), node, inputs, effects, downMs });
     }
     case "leap":
-      return fc.record({ tag: fc.constant("leap"), node, ms: fc.nat(FREEZE_MAX_MS) });
+      return fc.record({ tag: fc.constant("leap"), node, ms: fc.nat(LEAP_MAX_MS) });
     default:
       return null;
   }

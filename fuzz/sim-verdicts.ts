@@ -68,8 +68,11 @@ function verdictOf(parts: Parts, { content, says }: Reading): ItemVerdict {
   return detail === null ? { tag: "valid", info: content.info } : { tag: "notNow", detail };
 }
 
+/** The maker's clock may be ahead of ours. */
+const AHEAD_MAX_MS = 60_000;
+
 function staleness(info: object, nowMs: number): string | null {
   if (!("issuedAt" in info) || typeof info.issuedAt !== "bigint") return null;
   const ageMs = nowMs - Number(info.issuedAt);
-  return ageMs >= 0 && ageMs < COMMITMENT_AGE_MAX_MS ? null : `issued ${ageMs} ms ago`;
+  return ageMs >= -AHEAD_MAX_MS && ageMs < COMMITMENT_AGE_MAX_MS ? null : `issued ${ageMs} ms ago`;
 }

@@ -140,7 +140,13 @@ async function run(flags: Flags): Promise<void> {
       `${JSON.stringify({ firstSeed, scenario, faults, jobs, ...session, failed: about })}\n`,
     );
   } else process.stdout.write(`${summary(session)}\ndigest of all runs: ${session.digest}\n`);
-  if (failed !== null) throw new UserError(failureText(failed.seed, failed.failure ?? "", saved, options));
+  if (failed === null) return;
+  if (saved === null)
+    throw new UserError(
+      `seed ${failed.seed} failed once and not a second time, so something is not deterministic: ${failed.failure}`,
+    );
+  show.note(advice(failed.seed, saved, options));
+  throw new UserError(`seed ${failed.seed} breaks a rule: ${saved.shrunk.failure}`);
 }
 
 function save(
@@ -160,16 +166,14 @@ function save(
   }
 }
 
-function failureText(seed: number, failure: string, saved: Saved | null, options: SessionOptions): string {
-  if (saved === null)
-    return `seed ${seed} failed once and not a second time, so something is not deterministic: ${failure}`;
-  const { events, nodes } = saved.shrunk.scenario;
+/** What to do next, a line each. */
+function advice(seed: number, { casePath, recordingsPath, shrunk }: Saved, options: SessionOptions): string {
+  const { events, nodes } = shrunk.scenario;
   return [
-    `seed ${seed} breaks a rule: ${saved.shrunk.failure}`,
-    `  ${nodes} nodes and ${events.length} events are enough for it; it is saved with recordings of all nodes:`,
-    `  pollen fuzz --case ${saved.casePath}`,
-    `  pollen replay ${saved.recordingsPath}`,
-    `  pollen fuzz --seed ${seed} --runs 1${again(options)}`,
+    `${nodes} nodes and ${events.length} events are enough for it; they are saved, with recordings of all nodes:`,
+    `  npm start -- fuzz --case ${casePath}`,
+    `  npm start -- replay ${recordingsPath}`,
+    `  npm start -- fuzz --seed ${seed} --runs 1${again(options)}`,
   ].join("\n");
 }
 

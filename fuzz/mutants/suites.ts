@@ -1,0 +1,49 @@
+import { DEFAULT_OPTIONS, runScenario, scenarioOf } from "../fuzz-run.ts";
+import { playByzantineSeed } from "./suites/byzantine.ts";
+import { playConnections } from "./suites/connections.ts";
+import { playCrowded } from "./suites/crowded.ts";
+import { playFarBehind } from "./suites/far-behind.ts";
+import { playLargePools } from "./suites/large-pools.ts";
+import { playWithholders } from "./suites/withholders.ts";
+
+/** One way to look for bugs: a seed is a run. */
+export interface Suite {
+  readonly name: string;
+  /** It is played with seeds that leave this rest when they are divided by `every`: what is slow, seldom. */
+  readonly at: number;
+  readonly every: number;
+  /** @returns what is wrong, or null. Does not throw. */
+  readonly play: (seed: number) => string | null;
+}
+
+const suite = (
+  name: string,
+  at: number,
+  every: number,
+  play: (seed: number) => readonly string[],
+): Suite => ({
+  name,
+  at,
+  every,
+  play: (seed) => {
+    try {
+      const problems = play(seed);
+      return problems.length === 0 ? null : problems.join("; ");
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  },
+});
+
+export const SUITES: readonly Suite[] = [
+  suite("network", 0, 1, (seed) => {
+    const { failure } = runScenario(scenarioOf(seed, DEFAULT_OPTIONS));
+    return failure === null ? [] : [failure];
+  }),
+  suite("byzantine", 0, 1, playByzantineSeed),
+  suite("crowded", 0, 2, playCrowded),
+  suite("connections", 0, 2, playConnections),
+  suite("large pools", 1, 4, playLargePools),
+  suite("withholders", 5, 10, playWithholders),
+  suite("far behind", 8, 20, playFarBehind),
+];
