@@ -84,6 +84,7 @@ const caseSchema = z.strictObject({
     capacities: z.array(z.int().min(1).max(100_000)),
     workers: z.array(count),
     isBatchOnly: z.boolean(),
+    transactionsMax: z.int().min(1).max(200).exactOptional(),
     faults: z.strictObject(
       Object.fromEntries(FAULT_NAMES.map((name) => [name, z.int().min(0).max(5)])) as Record<
         (typeof FAULT_NAMES)[number],

@@ -8,6 +8,7 @@ import { brokenInvariants } from "../reducers/invariants.ts";
 import {
   checkFetchProgress,
   checkNoAccusation,
+  checkNotBack,
   checkNothingLost,
   checkPlain,
   type Problems,
@@ -53,7 +54,7 @@ export function createChecker(
   const histogram = new Map<string, number>();
   const nodes = new Map<string, SimNode>();
   const liars = new Set<string>();
-  let before: Pick<State, "pools"> | null = null;
+  let before: State | null = null;
   let steps = 0;
 
   const count = (counts: Map<string, number>, name: string): void => {
@@ -128,7 +129,10 @@ export function createChecker(
         checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
       );
       fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
-      if (before !== null) fail(node, checkNothingLost(before, state, actions));
+      if (before !== null) {
+        fail(node, checkNothingLost(before, state, actions));
+        fail(node, checkNotBack(before, actions));
+      }
       if (++steps % PLAIN_EVERY === 0) fail(node, checkPlain(state));
     },
   };

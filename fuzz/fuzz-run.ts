@@ -102,13 +102,19 @@ export interface Shrunk {
  * Looks for the smallest scenario that fails, from that of the seed on.
  *
  * @param isOver asked before every try: true ends the search
+ * @param judge what is wrong with a scenario
  * @returns null if the run of this seed does not fail
  */
-export function shrink(seed: number, options: FuzzOptions, isOver: () => boolean): Shrunk | null {
+export function shrink(
+  seed: number,
+  options: FuzzOptions,
+  isOver: () => boolean,
+  judge = (scenario: Scenario): string | null => runScenario(scenario).failure,
+): Shrunk | null {
   let found: Omit<Shrunk, "shrinks"> | null = null;
   const holds = fc.property(arbitraryOf(options), (scenario) => {
     if (found !== null && isOver()) return;
-    const { failure } = runScenario(scenario);
+    const failure = judge(scenario);
     if (failure === null) return;
     found = { scenario, failure };
     throw new Error(failure);

@@ -10,6 +10,7 @@ import { severity } from "../core/reasons.ts";
 import type { Fetch, LivePeer, Promptness, State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { floorOf } from "../reducers/pools.ts";
+import { isBelowOurs } from "../reducers/sync-pursuit.ts";
 
 /**
  * What is true in a simulated network beyond the invariants of every state (reducers/invariants.ts). Each function
@@ -50,6 +51,15 @@ export function checkNoAccusation(
     }
   }
   return problems;
+}
+
+/** Nobody leaves a tip for one that it is built on (P31). */
+export function checkNotBack(before: State, actions: readonly Action[]): Problems {
+  return actions.flatMap((action) =>
+    action.type === "event/tipAdopted" && isBelowOurs(before, action.change.tip)
+      ? [`went back from ${before.chain.tip.hash} to ${action.change.tip.hash}, which it is built on`]
+      : [],
+  );
 }
 
 /**

@@ -6,6 +6,7 @@ import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import type { LivePeer, State } from "../core/state.ts";
 import { isGateOpen } from "../reducers/gate.ts";
 import { floorOf } from "../reducers/pools.ts";
+import { isBelowOurs } from "../reducers/sync-pursuit.ts";
 import type { Clock } from "./sim-clock.ts";
 import type { SimNode } from "./sim-node.ts";
 
@@ -77,7 +78,8 @@ function pendingTip(state: State, _peerId: PeerId, { bestTip }: LivePeer): strin
   const { tip } = state.chain;
   if (ours.tag !== "permitGiven") return `has its permit for tips ${ours.tag}`;
   if (received === null) return "was not told of a tip";
-  if (isBetterTip(received, tip, state.config.chain)) return `has not got the better tip ${received.hash}`;
+  if (isBetterTip(received, tip, state.config.chain) && !isBelowOurs(state, received))
+    return `has not got the better tip ${received.hash}`;
   return announced !== null && !isBetterTip(tip, announced, state.config.chain)
     ? null
     : "has not told of its tip";

@@ -14,6 +14,8 @@ export interface Scenario {
   /** Nodes that make SNARK work. */
   readonly workers: readonly number[];
   readonly isBatchOnly: boolean;
+  /** That a block takes; by default few. */
+  readonly transactionsMax?: number;
   readonly faults: Faults;
   readonly events: readonly ScenarioEvent[];
 }

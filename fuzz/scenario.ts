@@ -29,6 +29,7 @@ const QUIET_LIMIT_MS = 90 * 60_000;
 /** A silently broken link is noticed by the transport as late as this. */
 const NOTICE_MS = 13_000;
 const WORK_FEE = 20n;
+const TRANSACTIONS_MAX = 3;
 
 /**
  * Plays a scenario with every law checked at every step. Then everything heals, and it goes on until the network is
@@ -62,7 +63,12 @@ export function play(
     observers: [checker, spending, ...(options.observers ?? [])],
     link: faultyLink(scenario.faults),
     skewOf: (node) => skewOf(scenario.faults, node),
-    chain: { isBatchOnly: scenario.isBatchOnly, transactionsMax: 3, proofSize: 100, ...options.chain },
+    chain: {
+      isBatchOnly: scenario.isBatchOnly,
+      transactionsMax: scenario.transactionsMax ?? TRANSACTIONS_MAX,
+      proofSize: 100,
+      ...options.chain,
+    },
     configOf: (index) => ({
       capacity: scenario.capacities[index] ?? UNLIMITED,
       workFee: scenario.workers.includes(index) ? WORK_FEE + BigInt(index) : null,

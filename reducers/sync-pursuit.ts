@@ -96,12 +96,30 @@ export function lookAgain(draft: StateDraft): void {
   wakeAt(draft, "sync", atMs, { type: "sync/proceed" });
 }
 
-export const isBetterThanOurs = ({ chain, config }: State, tip: Tip): boolean =>
+const isBetterThanOurs = ({ chain, config }: State, tip: Tip): boolean =>
   isBetterTip(tip, chain.tip, config.chain);
 
-/** Better than ours, and not a tip that was ours: the order is not transitive, and three may beat each other (P31). */
-export const isWanted = (state: State, tip: Tip): boolean =>
-  !state.sync.left.includes(tip.hash) && isBetterThanOurs(state, tip);
+/**
+ * Better than ours, and not a tip that was ours: the order is not transitive, and three may beat each other (P31). Where
+ * one is built on the other densities do not count: they may prefer the older one soon after an epoch has begun.
+ */
+export function isWanted(state: State, tip: Tip): boolean {
+  const { chain, config, sync } = state;
+  if (sync.left.includes(tip.hash) || isBelowOurs(state, tip)) return false;
+  return chain.tip.hash === config.chain.genesis.hash || isBetterThanOurs(state, tip);
+}
+
+/** Our tip, or what it is built on. */
+export function isBelowOurs({ chain, config }: State, { hash, height }: Tip): boolean {
+  if (hash === chain.tip.hash || hash === config.chain.genesis.hash) return true;
+  if (!chain.blocks.has(hash)) return false;
+  let block = chain.blocks.get(chain.tip.hash);
+  while (block !== undefined && block.height > height) {
+    if (block.parent === hash) return true;
+    block = chain.blocks.get(block.parent);
+  }
+  return false;
+}
 
 /** Tips as live peers announced them last, by peer. */
 export function* receivedTips({ peers }: State): Iterable<readonly [PeerId, Tip]> {

@@ -38,7 +38,10 @@ function draw(seed: number, random: Random): Scenario {
     workers: [],
     isBatchOnly: false,
     faults: { ...faults, cut: strength(), far: strength(), reorg: strength(), restart: random.int(2) },
-    events: Array.from({ length: random.between(...STEPS) }, () => drawEvents(random, node)).flat(),
+    events: [
+      ...(random.chance(0.5) ? drawBurst(random, node) : []),
+      ...Array.from({ length: random.between(...STEPS) }, () => drawEvents(random, node)).flat(),
+    ],
   };
 }
 
@@ -47,6 +50,17 @@ function drawEvents(random: Random, node: () => number): readonly ScenarioEvent[
   if (random.chance(0.06)) return [{ tag: "produce", node: node(), back: random.chance(0.3) ? 1 : 0 }, run];
   if (random.chance(0.02)) return [{ tag: "cut", link: random.int(9), isSilent: random.chance(0.3) }, run];
   if (random.chance(0.01)) return [{ tag: "restart", node: node() }, run];
+  return [drawSubmit(random, node()), run];
+}
+
+/** Before anybody is connected: more than fits into one message. */
+function drawBurst(random: Random, node: () => number): readonly ScenarioEvent[] {
+  const one = node();
+  const at = random.chance(0.5) ? () => one : node;
+  return Array.from({ length: random.between(40, 110) }, () => drawSubmit(random, at()));
+}
+
+function drawSubmit(random: Random, node: number): ScenarioEvent {
   const transaction = {
     fee: BigInt(random.int(FEES)),
     sender: accountOf(random.int(SENDERS)),
@@ -55,5 +69,5 @@ function drawEvents(random: Random, node: () => number): readonly ScenarioEvent[
     verdict: "valid",
     salt: random.int(1_000_000),
   } as const;
-  return [{ tag: "submit", node: node(), transaction }, run];
+  return { tag: "submit", node, transaction };
 }
