@@ -36,6 +36,7 @@ export interface ByzantineOptions {
   readonly liars: readonly LiarPlan[];
   /** How long the honest nodes are busy. */
   readonly rounds?: number;
+  readonly observers?: readonly ClusterObserver[];
 }
 
 export interface LiarPlan {
@@ -89,6 +90,7 @@ export function playByzantine({
   nodes,
   liars: plans,
   rounds = ROUNDS,
+  observers = [],
 }: ByzantineOptions): ByzantineResult {
   const isLiar = (node: number): boolean => plans.some((plan) => plan.node === node);
   const endings: (LiarEnding & { readonly peerId: PeerId })[] = [];
@@ -100,7 +102,7 @@ export function playByzantine({
     nodes,
     seed,
     config: { capacity },
-    observers: [checker, noting(endings), spending(submitted)],
+    observers: [checker, noting(endings), spending(submitted), ...observers],
     chain: { slotsPerEpoch: SLOTS_PER_EPOCH, transactionsMax: 4 },
   });
   const liars = plans.map(({ node, behaviours }) =>

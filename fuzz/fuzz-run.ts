@@ -3,10 +3,11 @@ import fc, { type Arbitrary } from "fast-check";
 import { ascii, toHex } from "../core/bytes.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
+import { playByzantineSeed } from "./mutants/suites/byzantine.ts";
 import { brokenPromises } from "./promises.ts";
 import { play } from "./scenario.ts";
 import { type Scenario, type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
-import { type Cluster, START_MS } from "./simulator.ts";
+import { type Cluster, type ClusterObserver, START_MS } from "./simulator.ts";
 
 /** What a run is drawn from, together with its seed. */
 export interface FuzzOptions {
@@ -20,6 +21,7 @@ export interface FuzzOptions {
 export const SCENARIOS = {
   pools: "transactions of rival senders, and pools of any capacity",
   chain: "the same with blocks and SNARK work",
+  byzantine: "three peers that break the protocol, each in its own way (without --faults and --nodes)",
 } as const;
 
 export type ScenarioName = keyof typeof SCENARIOS;
@@ -40,6 +42,13 @@ export interface RunResult {
   readonly failure: string | null;
 }
 
+/** Plays a seed with every checker on. Never throws. */
+export const runSeed = (seed: number, options: FuzzOptions): RunResult =>
+  isShrinkable(options) ? runScenario(scenarioOf(seed, options)) : runByzantine(seed);
+
+/** Its runs are scenarios: data that can be made smaller and saved. Others are as their seed says. */
+export const isShrinkable = ({ scenario }: FuzzOptions): boolean => scenario !== "byzantine";
+
 /** The scenario of a seed: the same on every machine. */
 export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
   let found: Scenario | undefined;
@@ -53,41 +62,58 @@ export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
 
 /** Plays a scenario with every checker on. Never throws. */
 export function runScenario(scenario: Scenario): RunResult {
+  const watch = createWatch();
+  return watch.judged(() => {
+    const played = play(scenario, { observers: [watch.observer] });
+    watch.end(played.cluster);
+    return brokenPromises(played);
+  });
+}
+
+function runByzantine(seed: number): RunResult {
+  const watch = createWatch();
+  return watch.judged(() => playByzantineSeed(seed, [watch.observer]));
+}
+
+/** Counts what happens in a run, and makes its digest. */
+function createWatch() {
   const seen = new Set<string>();
   const chain = sha256.create();
-  let inputs = 0;
-  let cluster: Cluster | undefined;
-  const result = (failure: string | null): RunResult => ({
-    digest: toHex(chain.digest()),
-    inputs,
-    virtualMs: (cluster?.clock.nowMs ?? START_MS) - START_MS,
-    seen: [...seen].sort(),
-    failure,
-  });
-  const observer: Parameters<typeof play>[1] = {
-    observers: [
-      {
-        after: ({ index, life, state }, _input, { actions }) => {
-          inputs += 1;
-          for (const action of actions) {
-            seen.add(action.type);
-            if (action.type === "connection/ended") seen.add(`${action.by} ${action.reason}`);
-          }
-          chain.update(ascii(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`));
-        },
-      },
-    ],
+  let [inputs, lastMs] = [0, START_MS];
+  const observer: ClusterObserver = {
+    after: ({ index, life, state }, _input, { actions }) => {
+      inputs += 1;
+      lastMs = Math.max(lastMs, state.timeMs);
+      for (const action of actions) {
+        seen.add(action.type);
+        if (action.type === "connection/ended") seen.add(`${action.by} ${action.reason}`);
+      }
+      chain.update(ascii(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`));
+    },
   };
-  try {
-    const played = play(scenario, observer, (begun) => {
-      cluster = begun;
-    });
-    for (const { state } of played.cluster.nodes) chain.update(ascii(stateHash(state)));
-    const broken = brokenPromises(played);
-    return result(broken.length === 0 ? null : broken.join("; "));
-  } catch (error) {
-    return result(error instanceof Error ? error.message : String(error));
-  }
+  const problemsOf = (run: () => readonly string[]): string | null => {
+    try {
+      return run().join("; ") || null;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+  return {
+    observer,
+    end: ({ nodes }: Cluster): void => {
+      for (const { state } of nodes) chain.update(ascii(stateHash(state)));
+    },
+    judged: (run: () => readonly string[]): RunResult => {
+      const failure = problemsOf(run);
+      return {
+        digest: toHex(chain.digest()),
+        inputs,
+        virtualMs: lastMs - START_MS,
+        seen: [...seen].sort(),
+        failure,
+      };
+    },
+  };
 }
 
 /** A run that fails, made smaller. */

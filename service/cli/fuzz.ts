@@ -7,6 +7,7 @@ import { parseCase } from "../../fuzz/case.ts";
 import { FAULT_NAMES, FAULTS, type FaultName } from "../../fuzz/faults.ts";
 import {
   DEFAULT_OPTIONS,
+  isShrinkable,
   runScenario,
   SCENARIO_NAMES,
   SCENARIOS,
@@ -131,8 +132,8 @@ async function run(flags: Flags): Promise<void> {
   stopListening();
   show.end(session);
   const { failed } = session;
-  const saved =
-    failed === null ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
+  const isSaved = failed !== null && isShrinkable(options);
+  const saved = !isSaved ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
   if (flags.json) {
     const about =
       failed === null ? null : { seed: failed.seed, failure: failed.failure, case: saved?.casePath ?? null };
@@ -141,6 +142,10 @@ async function run(flags: Flags): Promise<void> {
     );
   } else process.stdout.write(`${summary(session)}\ndigest of all runs: ${session.digest}\n`);
   if (failed === null) return;
+  if (!isSaved) {
+    show.note(`to see it again: npm start -- fuzz --seed ${failed.seed} --runs 1${again(options)}`);
+    throw new UserError(`seed ${failed.seed} breaks a rule: ${failed.failure}`);
+  }
   if (saved === null)
     throw new UserError(
       `seed ${failed.seed} failed once and not a second time, so something is not deterministic: ${failed.failure}`,

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { type FuzzOptions, type RunResult, runScenario, scenarioOf } from "../../fuzz/fuzz-run.ts";
+import { type FuzzOptions, type RunResult, runSeed } from "../../fuzz/fuzz-run.ts";
 import type { Answer, Order } from "./worker.ts";
 
 /** The result of one seed. */
@@ -25,7 +25,7 @@ async function* fuzzHere(seeds: Iterator<number, unknown>, options: FuzzOptions)
   for (;;) {
     const next = seeds.next();
     if (next.done === true) return;
-    yield { seed: next.value, ...runScenario(scenarioOf(next.value, options)) };
+    yield { seed: next.value, ...runSeed(next.value, options) };
     // Signals are delivered between two runs.
     await new Promise((resolve) => setImmediate(resolve));
   }

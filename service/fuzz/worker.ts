@@ -1,4 +1,4 @@
-import { type FuzzOptions, type RunResult, runScenario, scenarioOf } from "../../fuzz/fuzz-run.ts";
+import { type FuzzOptions, type RunResult, runSeed } from "../../fuzz/fuzz-run.ts";
 
 /** A process that plays one seed after the other for its parent, and ends with it. */
 
@@ -13,7 +13,7 @@ export interface Answer {
 }
 
 process.on("message", ({ seed, options }: Order) => {
-  process.send?.({ seed, result: runScenario(scenarioOf(seed, options)) } satisfies Answer);
+  process.send?.({ seed, result: runSeed(seed, options) } satisfies Answer);
 });
 process.on("disconnect", () => process.exit());
 // Ctrl-C in the terminal reaches the whole group: the parent decides.

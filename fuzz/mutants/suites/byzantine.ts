@@ -2,6 +2,7 @@ import type { Reason, Rejection } from "../../../core/reasons.ts";
 import type { Behaviour } from "../../byzantine/behaviour.ts";
 import { BEHAVIOURS, type LiarResult, playByzantine } from "../../byzantine.ts";
 import { createRandom } from "../../sim-random.ts";
+import type { ClusterObserver } from "../../simulator.ts";
 
 const HONEST = 3;
 const LIARS = 3;
@@ -9,18 +10,25 @@ const VICTIMS = [0, 1];
 const ROUNDS = 2;
 
 /** Three liars, each with one behaviour: it has to end as that says, with both whom it dials. */
-export function playByzantineSeed(seed: number): readonly string[] {
+export function playByzantineSeed(
+  seed: number,
+  observers: readonly ClusterObserver[] = [],
+): readonly string[] {
   const drawn = drawBehaviours(seed);
   // What one needs of the honest nodes' pools would change what another may end in.
   const alone = drawn.filter(isParticular).map((behaviour) => [behaviour]);
   const together = drawn.filter((behaviour) => !isParticular(behaviour));
-  return [together, ...alone].flatMap((behaviours) => playTogether(seed, behaviours));
+  return [together, ...alone].flatMap((behaviours) => playTogether(seed, behaviours, observers));
 }
 
 const isParticular = (behaviour: Behaviour): boolean =>
   behaviour.place === "connection" && behaviour.needs !== undefined;
 
-function playTogether(seed: number, behaviours: readonly Behaviour[]): readonly string[] {
+function playTogether(
+  seed: number,
+  behaviours: readonly Behaviour[],
+  observers: readonly ClusterObserver[],
+): readonly string[] {
   if (behaviours.length === 0) return [];
   const plans = behaviours.map((behaviour, number) => ({
     node: HONEST + number,
@@ -32,6 +40,7 @@ function playTogether(seed: number, behaviours: readonly Behaviour[]): readonly 
     nodes: HONEST + plans.length,
     liars: plans,
     rounds: ROUNDS,
+    observers,
   });
   return [...broken, ...liars.flatMap(wrongEnd)];
 }
@@ -39,10 +48,11 @@ function playTogether(seed: number, behaviours: readonly Behaviour[]): readonly 
 /** All behaviours come once, in an order drawn anew, before any comes again. */
 function drawBehaviours(seed: number): readonly Behaviour[] {
   const seedsPerRound = Math.ceil(BEHAVIOURS.length / LIARS);
-  const random = createRandom(Math.floor((seed - 1) / seedsPerRound));
+  const round = Math.floor((seed - 1) / seedsPerRound);
+  const random = createRandom(round);
   const left = [...BEHAVIOURS];
   const drawn = BEHAVIOURS.flatMap(() => left.splice(random.int(left.length), 1));
-  const from = LIARS * ((seed - 1) % seedsPerRound);
+  const from = LIARS * (seed - 1 - round * seedsPerRound);
   return drawn.slice(from, from + LIARS);
 }
 
