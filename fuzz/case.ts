@@ -85,6 +85,7 @@ const caseSchema = z.strictObject({
     workers: z.array(count),
     isBatchOnly: z.boolean(),
     transactionsMax: z.int().min(1).max(200).exactOptional(),
+    slotsPerEpoch: z.int().min(3).max(100_000).exactOptional(),
     faults: z.strictObject(
       Object.fromEntries(FAULT_NAMES.map((name) => [name, z.int().min(0).max(5)])) as Record<
         (typeof FAULT_NAMES)[number],

@@ -6,6 +6,8 @@ import { POOL_NAMES } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
 import {
+  checkAsked,
+  checkExpiry,
   checkFetchProgress,
   checkNoAccusation,
   checkNotBack,
@@ -88,6 +90,7 @@ export function createChecker(
       const isNews = last === null || isBetterTip(tip, last, state.config.chain);
       return isNews ? [] : [`sent tip ${tip.hash}, which is not better than ${last.hash} before it`];
     }
+    if (wire.channel === "rpc") return checkAsked(state, wire.message);
     const pool = POOL_NAMES.find((name) => name === wire.channel);
     const announced = pool === undefined ? undefined : end.announced.get(pool);
     if (wire.message.tag !== "getNext" || announced === undefined) return [];
@@ -118,7 +121,7 @@ export function createChecker(
       if (typeof wire === "string") fail(node, [`sent undecodable bytes: ${wire}`]);
       else fail(node, book(node, attemptId, { way: "sent", wire }));
     },
-    after: (node, _input, { state, actions }) => {
+    after: (node, input, { state, actions }) => {
       for (const action of actions) {
         count(histogram, action.type);
         if (action.type === "connection/ended") count(histogram, `${action.by} ${action.reason}`);
@@ -129,6 +132,7 @@ export function createChecker(
         checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
       );
       fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
+      if (input.type === "tick") fail(node, checkExpiry(state));
       if (before !== null) {
         fail(node, checkNothingLost(before, state, actions));
         fail(node, checkNotBack(before, actions));

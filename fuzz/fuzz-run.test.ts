@@ -4,16 +4,17 @@ import {
   DEFAULT_OPTIONS,
   recordingsOf,
   runScenario,
+  runSeed,
   SCENARIO_NAMES,
   scenarioOf,
-  shrink,
 } from "./fuzz-run.ts";
 import { replay } from "./recorder.ts";
+import type { Scenario } from "./scenario-arbitrary.ts";
+import { shrink } from "./shrink.ts";
 
 describe("a run of the fuzzer", () => {
   test.each(SCENARIO_NAMES)("%s: the same seed is the same run, another seed is another", (scenario) => {
-    const digestOf = (seed: number): string =>
-      runScenario(scenarioOf(seed, { ...DEFAULT_OPTIONS, scenario })).digest;
+    const digestOf = (seed: number): string => runSeed(seed, { ...DEFAULT_OPTIONS, scenario }).digest;
     const digests = [1, 2, 3].map(digestOf);
     expect([1, 2, 3].map(digestOf)).toEqual(digests);
     expect(new Set(digests).size).toBe(3);
@@ -31,18 +32,37 @@ describe("a run of the fuzzer", () => {
     expect(recordings.length).toBeGreaterThan(1);
     for (const [, lines] of recordings) expect(replay(lines).tag).toBe("equal");
   });
+});
 
-  test("that fails is made smaller, and a run that does not fail is none to make smaller", () => {
-    expect(shrink(1, DEFAULT_OPTIONS, () => false)).toBeNull();
-    const isBad = (events: readonly { readonly tag: string }[]): string | null =>
-      events.some(({ tag }) => tag === "cut") ? "it was cut" : null;
-    const seed = [1, 2, 3, 4, 5, 6, 7, 8].find(
-      (one) => isBad(scenarioOf(one, DEFAULT_OPTIONS).events) !== null,
-    );
-    const judge = ({ events }: ReturnType<typeof scenarioOf>): string | null => isBad(events);
-    const shrunk = shrink(seed ?? 0, DEFAULT_OPTIONS, () => false, judge);
+describe("a run that fails", () => {
+  const isOver = (): boolean => false;
+  const hasCut = ({ events }: Scenario): string | null =>
+    events.some(({ tag }) => tag === "cut") ? "it was cut" : null;
+  const seeds = Array.from({ length: 20 }, (_, seed) => scenarioOf(seed, DEFAULT_OPTIONS));
+  const failing = seeds.find((scenario) => hasCut(scenario) !== null);
+  if (failing === undefined) throw new Error("cuts are not rare");
+
+  test("is made as small as it gets", () => {
+    const shrunk = shrink(failing, isOver, hasCut);
     expect(shrunk?.failure).toBe("it was cut");
     expect(shrunk?.scenario.events.map(({ tag }) => tag)).toEqual(["cut"]);
-    expect(shrunk?.scenario.nodes).toBe(2);
+    expect(shrunk?.scenario).toMatchObject({ nodes: 2, extraDials: [], workers: [] });
+    expect(new Set(Object.values(shrunk?.scenario.faults ?? {}))).toEqual(new Set([0]));
+  });
+
+  test("keeps two events that fail only together", () => {
+    const both = (scenario: Scenario): string | null =>
+      scenario.events.filter(({ tag }) => tag === "submit").length > 1 ? "two of them" : null;
+    const many = seeds.find((scenario) => both(scenario) !== null) ?? failing;
+    expect(shrink(many, isOver, both)?.scenario.events.map(({ tag }) => tag)).toEqual(["submit", "submit"]);
+  });
+
+  test("is left as it is when there is no time, and one that does not fail is none", () => {
+    expect(shrink(failing, () => true, hasCut)).toEqual({
+      scenario: failing,
+      failure: "it was cut",
+      tries: 1,
+    });
+    expect(shrink(failing, isOver, () => null)).toBeNull();
   });
 });

@@ -2,8 +2,9 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import fc, { type Arbitrary } from "fast-check";
 import { ascii, toHex } from "../core/bytes.ts";
 import { stateHash } from "../core/state-hash.ts";
+import { playByzantineSeed } from "./byzantine-run.ts";
+import { drawCrowded } from "./crowded.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
-import { playByzantineSeed } from "./mutants/suites/byzantine.ts";
 import { brokenPromises } from "./promises.ts";
 import { play } from "./scenario.ts";
 import { type Scenario, type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
@@ -21,6 +22,7 @@ export interface FuzzOptions {
 export const SCENARIOS = {
   pools: "transactions of rival senders, and pools of any capacity",
   chain: "the same with blocks and SNARK work",
+  crowded: "more items than fit into pools and messages (without --faults and --nodes)",
   byzantine: "three peers that break the protocol, each in its own way (without --faults and --nodes)",
 } as const;
 
@@ -44,13 +46,14 @@ export interface RunResult {
 
 /** Plays a seed with every checker on. Never throws. */
 export const runSeed = (seed: number, options: FuzzOptions): RunResult =>
-  isShrinkable(options) ? runScenario(scenarioOf(seed, options)) : runByzantine(seed);
+  hasScenario(options) ? runScenario(scenarioOf(seed, options)) : runByzantine(seed);
 
-/** Its runs are scenarios: data that can be made smaller and saved. Others are as their seed says. */
-export const isShrinkable = ({ scenario }: FuzzOptions): boolean => scenario !== "byzantine";
+/** Its runs are data, which can be made smaller and saved. Others are as their seed says. */
+export const hasScenario = ({ scenario }: FuzzOptions): boolean => scenario !== "byzantine";
 
 /** The scenario of a seed: the same on every machine. */
 export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
+  if (options.scenario === "crowded") return drawCrowded(seed);
   let found: Scenario | undefined;
   const take = fc.property(arbitraryOf(options), (scenario) => {
     found = scenario;
@@ -114,39 +117,6 @@ function createWatch() {
       };
     },
   };
-}
-
-/** A run that fails, made smaller. */
-export interface Shrunk {
-  readonly scenario: Scenario;
-  readonly failure: string;
-  /** Steps in which it became smaller. */
-  readonly shrinks: number;
-}
-
-/**
- * Looks for the smallest scenario that fails, from that of the seed on.
- *
- * @param isOver asked before every try: true ends the search
- * @param judge what is wrong with a scenario
- * @returns null if the run of this seed does not fail
- */
-export function shrink(
-  seed: number,
-  options: FuzzOptions,
-  isOver: () => boolean,
-  judge = (scenario: Scenario): string | null => runScenario(scenario).failure,
-): Shrunk | null {
-  let found: Omit<Shrunk, "shrinks"> | null = null;
-  const holds = fc.property(arbitraryOf(options), (scenario) => {
-    if (found !== null && isOver()) return;
-    const failure = judge(scenario);
-    if (failure === null) return;
-    found = { scenario, failure };
-    throw new Error(failure);
-  });
-  const { numShrinks } = fc.check(holds, { seed, numRuns: 1 });
-  return found === null ? null : { ...(found as Omit<Shrunk, "shrinks">), shrinks: numShrinks };
 }
 
 /** One recording per process of a run, by its name. */

@@ -1,4 +1,5 @@
 import type { Action } from "../core/actions.ts";
+import type { RpcMessage } from "../core/channels/rpc.ts";
 import { isAbove } from "../core/floors.ts";
 import type { Hash, JobId, PeerId } from "../core/ids.ts";
 import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX } from "../core/limits.ts";
@@ -51,6 +52,32 @@ export function checkNoAccusation(
     }
   }
   return problems;
+}
+
+/** P09: nothing is asked for that is in the pool, nor, but for a block, what the present tip refuses. */
+export function checkAsked({ pools, refused, fetches }: State, message: RpcMessage): Problems {
+  if (message.tag !== "request" || !("hashes" in message.body)) return [];
+  const { tag, hashes } = message.body;
+  const { entries } = pools[tag === "transactions" ? "transaction" : "snark"];
+  return hashes.flatMap((hash) => {
+    const why = entries.has(hash)
+      ? "is in the pool"
+      : refused.has(hash) && fetches.has(hash)
+        ? "is refused"
+        : null;
+    return why === null ? [] : [`asked for ${short(hash)}, which ${why}`];
+  });
+}
+
+/** Timers may be late by so much, ms: those of a process that stood still are looked at when it goes on. */
+const TIMER_MS = 1_000;
+
+/** 7.6: whatever is due has been dropped. */
+export function checkExpiry({ pools, timeMs }: State): Problems {
+  const latestMs = timeMs - COMMITMENT_AGE_MAX_MS - TIMER_MS;
+  return [...pools["snark-job-commitment"].entries.values()].flatMap(({ hash, info }) =>
+    Number(info.issuedAt) < latestMs ? [`keeps commitment ${short(hash)} for too long`] : [],
+  );
 }
 
 /** Nobody leaves a tip for one that it is built on (P31). */

@@ -16,6 +16,7 @@ export interface Scenario {
   readonly isBatchOnly: boolean;
   /** That a block takes; by default few. */
   readonly transactionsMax?: number;
+  readonly slotsPerEpoch?: number;
   readonly faults: Faults;
   readonly events: readonly ScenarioEvent[];
 }
@@ -65,6 +66,8 @@ export const UNLIMITED = 3_000;
 const FREEZE_MAX_MS = 30_000;
 /** All together not further than signed times may lie ahead: beyond a minute a node is alone with its clock. */
 const LEAP_MAX_MS = 10_000;
+/** Long enough that commitments and cursors are forgotten. */
+const LONG_MS = 660_000;
 /** A transport would give up a link that is dead for longer. */
 const STALL_MAX_MS = 12_000;
 
@@ -119,7 +122,8 @@ function eventOf({ faults, blocks }: ScenarioKinds, node: Arbitrary<number>): Ar
     ? fc.oneof({ weight: 4, arbitrary: transactionArbitrary }, waitingArbitrary)
     : transactionArbitrary;
   const submit = fc.record({ tag: fc.constant("submit"), node, transaction });
-  const run = fc.record({ tag: fc.constant("run"), ms: fc.nat(1_500) });
+  const ms = fc.oneof({ weight: 99, arbitrary: fc.nat(1_500) }, fc.constant(LONG_MS));
+  const run = fc.record({ tag: fc.constant("run"), ms });
   const back = faults.includes("reorg")
     ? fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat(5))
     : fc.constant(0);

@@ -67,6 +67,7 @@ export function play(
       isBatchOnly: scenario.isBatchOnly,
       transactionsMax: scenario.transactionsMax ?? TRANSACTIONS_MAX,
       proofSize: 100,
+      ...(scenario.slotsPerEpoch === undefined ? {} : { slotsPerEpoch: scenario.slotsPerEpoch }),
       ...options.chain,
     },
     configOf: (index) => ({

@@ -22,7 +22,11 @@ export interface ConsensusOptions {
 }
 
 /** Epochs so short that forks of a minute have different lock checkpoints. */
-export const DEFAULT_CONSENSUS: ConsensusOptions = { slotsPerEpoch: 30, gracePeriodEnd: 20, slotMs: 1_000 };
+/**
+ * A third of an epoch is as long as the windows of densities, or longer: else a block may lose against one that it is built
+ * on, and nobody would follow.
+ */
+export const DEFAULT_CONSENSUS: ConsensusOptions = { slotsPerEpoch: 240, gracePeriodEnd: 20, slotMs: 1_000 };
 
 const EMPTY_BODY = { transactions: [], snarks: [] };
 const NOBODY = "00".repeat(32);

@@ -1,7 +1,6 @@
-import { DEFAULT_OPTIONS, runScenario, scenarioOf } from "../fuzz-run.ts";
-import { playByzantineSeed } from "./suites/byzantine.ts";
+import { playByzantineSeed } from "../byzantine-run.ts";
+import { DEFAULT_OPTIONS, runSeed, type ScenarioName } from "../fuzz-run.ts";
 import { playConnections } from "./suites/connections.ts";
-import { playCrowded } from "./suites/crowded.ts";
 import { playFarBehind } from "./suites/far-behind.ts";
 import { playLargePools } from "./suites/large-pools.ts";
 import { playWithholders } from "./suites/withholders.ts";
@@ -35,13 +34,15 @@ const suite = (
   },
 });
 
+function failureOf(seed: number, scenario: ScenarioName): readonly string[] {
+  const { failure } = runSeed(seed, { ...DEFAULT_OPTIONS, scenario });
+  return failure === null ? [] : [failure];
+}
+
 export const SUITES: readonly Suite[] = [
-  suite("network", 0, 1, (seed) => {
-    const { failure } = runScenario(scenarioOf(seed, DEFAULT_OPTIONS));
-    return failure === null ? [] : [failure];
-  }),
+  suite("network", 0, 1, (seed) => failureOf(seed, "chain")),
   suite("byzantine", 0, 1, playByzantineSeed),
-  suite("crowded", 0, 2, playCrowded),
+  suite("crowded", 0, 2, (seed) => failureOf(seed, "crowded")),
   suite("connections", 0, 2, playConnections),
   suite("large pools", 1, 4, playLargePools),
   suite("withholders", 5, 10, playWithholders),

@@ -7,7 +7,7 @@ import { parseCase } from "../../fuzz/case.ts";
 import { FAULT_NAMES, FAULTS, type FaultName } from "../../fuzz/faults.ts";
 import {
   DEFAULT_OPTIONS,
-  isShrinkable,
+  hasScenario,
   runScenario,
   SCENARIO_NAMES,
   SCENARIOS,
@@ -132,7 +132,7 @@ async function run(flags: Flags): Promise<void> {
   stopListening();
   show.end(session);
   const { failed } = session;
-  const isSaved = failed !== null && isShrinkable(options);
+  const isSaved = failed !== null && hasScenario(options);
   const saved = !isSaved ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
   if (flags.json) {
     const about =

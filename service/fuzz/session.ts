@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { REASONS } from "../../core/reasons.ts";
 import { formatCase } from "../../fuzz/case.ts";
-import { type FuzzOptions, recordingsOf, type Shrunk, shrink } from "../../fuzz/fuzz-run.ts";
+import { type FuzzOptions, recordingsOf, scenarioOf } from "../../fuzz/fuzz-run.ts";
+import { type Shrunk, shrink } from "../../fuzz/shrink.ts";
 import { ACTION_TYPES } from "../../reducers/step.ts";
 import { segmentName } from "../recorder.ts";
 import { fuzz, type SeedResult } from "./runner.ts";
@@ -80,7 +81,7 @@ export function saveFailure(
   directory: string,
   isOver: () => boolean,
 ): Saved | null {
-  const shrunk = shrink(seed, options, isOver);
+  const shrunk = shrink(scenarioOf(seed, options), isOver);
   if (shrunk === null) return null;
   const [casePath, recordingsPath] = [join(directory, "case.json"), join(directory, "recordings")];
   mkdirSync(recordingsPath, { recursive: true });

@@ -1,8 +1,8 @@
-import type { Reason, Rejection } from "../../../core/reasons.ts";
-import type { Behaviour } from "../../byzantine/behaviour.ts";
-import { BEHAVIOURS, type LiarResult, playByzantine } from "../../byzantine.ts";
-import { createRandom } from "../../sim-random.ts";
-import type { ClusterObserver } from "../../simulator.ts";
+import type { Reason, Rejection } from "../core/reasons.ts";
+import type { Behaviour } from "./byzantine/behaviour.ts";
+import { BEHAVIOURS, type LiarResult, playByzantine } from "./byzantine.ts";
+import { createRandom } from "./sim-random.ts";
+import type { ClusterObserver } from "./simulator.ts";
 
 const HONEST = 3;
 const LIARS = 3;

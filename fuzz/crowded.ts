@@ -1,9 +1,7 @@
-import { FAULT_NAMES, type Faults } from "../../faults.ts";
-import { brokenPromises } from "../../promises.ts";
-import { play } from "../../scenario.ts";
-import { type Scenario, type ScenarioEvent, UNLIMITED } from "../../scenario-arbitrary.ts";
-import { accountOf } from "../../sim-items.ts";
-import { createRandom, type Random } from "../../sim-random.ts";
+import { FAULT_NAMES, type Faults } from "./faults.ts";
+import { type Scenario, type ScenarioEvent, UNLIMITED } from "./scenario-arbitrary.ts";
+import { accountOf } from "./sim-items.ts";
+import { createRandom, type Random } from "./sim-random.ts";
 
 /** Pools of which most overflow; several messages of infos are needed to tell one what another holds. */
 const CAPACITIES = [3, 6, 12, 40, UNLIMITED] as const;
@@ -11,20 +9,13 @@ const STEPS = [60, 140] as const;
 const STRENGTH = 5;
 const SENDERS = 60;
 const FEES = 2_000;
-/** All of a run is in one epoch, so that of two tips the higher is better: this is about pools. */
-const SLOTS_PER_EPOCH = 7_200;
 
 /**
  * The convergence model of pitfalls.md: many more items than the small pools hold, blocks that take many of them at
  * once, branches, and connections that break while all this is told.
  */
-export function playCrowded(seed: number): readonly string[] {
+export function drawCrowded(seed: number): Scenario {
   const random = createRandom(seed);
-  const chain = { transactionsMax: random.between(2, 15), slotsPerEpoch: SLOTS_PER_EPOCH };
-  return brokenPromises(play(draw(seed, random), { chain }));
-}
-
-function draw(seed: number, random: Random): Scenario {
   const nodes = random.between(2, 5);
   const node = (): number => random.int(nodes);
   const faults = Object.fromEntries(FAULT_NAMES.map((name) => [name, 0])) as Faults;
@@ -42,6 +33,7 @@ function draw(seed: number, random: Random): Scenario {
     ),
     workers: [],
     isBatchOnly: false,
+    transactionsMax: random.between(2, 15),
     faults: { ...faults, cut: strength(), far: strength(), reorg: strength(), restart: random.int(2) },
     events: [
       ...(isCalm || random.chance(0.5) ? drawBurst(random, node) : []),
