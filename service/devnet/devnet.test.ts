@@ -111,8 +111,13 @@ describe.concurrent("devnet", () => {
       ["node-1", "node-2", "node-3", "late-1"].map((name) => [name, result.height]),
     );
     for (const recovery of [result.late, result.restarted]) {
-      expect(recovery).toEqual({ ms: expect.any(Number), bytes: expect.any(Number) });
+      expect(recovery).toEqual({
+        ms: expect.any(Number),
+        bytes: expect.any(Number),
+        blocks: expect.any(Number),
+      });
       expect(recovery?.bytes).toBeGreaterThan(1_000);
+      expect(recovery?.blocks).toBeGreaterThan(1);
     }
   });
 
