@@ -105,8 +105,9 @@ const isBetterThanOurs = ({ chain, config }: State, tip: Tip): boolean =>
  */
 export function isWanted(state: State, tip: Tip): boolean {
   const { chain, config, sync } = state;
-  if (sync.left.includes(tip.hash) || isBelowOurs(state, tip)) return false;
-  return chain.tip.hash === config.chain.genesis.hash || isBetterThanOurs(state, tip);
+  const isBetter = chain.tip.hash === config.chain.genesis.hash || isBetterThanOurs(state, tip);
+  // The way down is long, and seldom gone.
+  return isBetter && !sync.left.includes(tip.hash) && !isBelowOurs(state, tip);
 }
 
 /** Our tip, or what it is built on. */
