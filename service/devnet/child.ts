@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { createRequire } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
+import { TSX_LOADER } from "../tsx-loader.ts";
 
 /** One node of a devnet: a process of its own, exactly as `pollen node` makes it. */
 export interface NodeProcess {
@@ -34,12 +34,11 @@ const LINES_MAX = 20;
 const LINE_CHARACTERS_MAX = 500;
 
 const MAIN = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
-const LOADER = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
 
 /** Starts `pollen node` with these arguments. It ends with its parent: when the IPC channel closes. */
 export function startNodeProcess(name: string, args: readonly string[]): NodeProcess {
   const child = fork(MAIN, ["node", ...args], {
-    execArgv: [...process.execArgv, "--import", LOADER],
+    execArgv: [...process.execArgv, "--import", TSX_LOADER],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     // In a group of its own, so that Ctrl-C in the terminal reaches only us and the report can be finished.
     detached: true,

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { type FuzzOptions, type RunResult, runSeed } from "../../fuzz/fuzz-run.ts";
+import { TSX_LOADER } from "../tsx-loader.ts";
 import type { Answer, Order } from "./worker.ts";
 
 /** The result of one seed. */
@@ -34,7 +33,6 @@ async function* fuzzHere(seeds: Iterator<number, unknown>, options: FuzzOptions)
 /** So many seeds may wait in a process: it never stands still, and little is lost when the run ends. */
 const AHEAD = 2;
 const WORKER = new URL("./worker.ts", import.meta.url);
-const LOADER = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
 
 async function* fuzzInProcesses(
   seeds: Iterator<number, unknown>,
@@ -45,7 +43,9 @@ async function* fuzzInProcesses(
   const order: number[] = [];
   let wake: () => void = () => undefined;
   let failure: Error | undefined;
-  const workers = Array.from({ length: jobs }, () => fork(WORKER, [], { execArgv: ["--import", LOADER] }));
+  const workers = Array.from({ length: jobs }, () =>
+    fork(WORKER, [], { execArgv: ["--import", TSX_LOADER] }),
+  );
   const give = (worker: ChildProcess): void => {
     const next = seeds.next();
     if (next.done === true) return;
