@@ -12,10 +12,10 @@ import { STREAM_LIES } from "./byzantine/stream-lies.ts";
 import { TIP_LIES } from "./byzantine/tip-lies.ts";
 import { createChecker } from "./checker.ts";
 import { brokenPromises } from "./promises.ts";
-import type { Submitted } from "./scenario.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
-import { accountOf, encodeTransaction, readItem, type SimTransaction } from "./sim-items.ts";
+import { accountOf, type SimTransaction } from "./sim-items.ts";
 import { type Cluster, type ClusterObserver, createCluster } from "./simulator.ts";
+import { createSubmissions, type Submissions } from "./submissions.ts";
 
 /** Every way to break the protocol that is tried, or to be of no use within it. Any of them may be put on any node. */
 export const BEHAVIOURS: readonly Behaviour[] = [
@@ -94,7 +94,7 @@ export function playByzantine({
 }: ByzantineOptions): ByzantineResult {
   const isLiar = (node: number): boolean => plans.some((plan) => plan.node === node);
   const endings: (LiarEnding & { readonly peerId: PeerId })[] = [];
-  const submitted: Submitted[] = [];
+  const submissions = createSubmissions();
   const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
   const needs = plans.flatMap(({ behaviours }) => behaviours.flatMap(needsOf));
   const capacity = Math.min(UNLIMITED, ...needs.map((need) => need.capacity ?? UNLIMITED));
@@ -102,7 +102,7 @@ export function playByzantine({
     nodes,
     seed,
     config: { capacity },
-    observers: [checker, noting(endings), spending(submitted), ...observers],
+    observers: [checker, noting(endings), submissions.observer, ...observers],
     chain: { slotsPerEpoch: SLOTS_PER_EPOCH, transactionsMax: 4 },
   });
   const liars = plans.map(({ node, behaviours }) =>
@@ -115,14 +115,18 @@ export function playByzantine({
   }
   const items = Math.max(0, ...needs.map((need) => need.items ?? 0));
   for (let number = 0; number < items; number++)
-    submit(cluster, honest[0] ?? 0, EARLY_SENDER, number, submitted);
+    submit(cluster, honest[0] ?? 0, EARLY_SENDER, number, submissions);
   cluster.runUntilQuiet();
   for (const [number, { victims = honest }] of plans.entries())
     for (const to of victims) liars[number]?.dial(to);
-  for (let round = 0; round < rounds; round++) happen(cluster, honest, round, submitted);
+  for (let round = 0; round < rounds; round++) happen(cluster, honest, round, submissions);
   const isQuick = plans.every((plan) => reasonsOf(plan).every(isViolation));
   cluster.runFor(isQuick ? QUICK_SETTLING_MS : SETTLING_MS);
-  const seen = { cluster: { ...cluster, nodes: honest.map(cluster.node) }, checker, submitted };
+  const seen = {
+    cluster: { ...cluster, nodes: honest.map(cluster.node) },
+    checker,
+    submitted: submissions.all,
+  };
   const ended = [...endings];
   const brokenWith = brokenPromises(seen).map((problem) => `with liars: ${problem}`);
   for (const liar of liars) liar.leave();
@@ -145,18 +149,24 @@ export const reasonsOf = ({ behaviours }: LiarPlan): readonly (Reason | null)[] 
 
 const isViolation = (reason: Reason | null): boolean => reason !== null && severity(reason) === "violation";
 
-function happen(cluster: Cluster, honest: readonly number[], round: number, submitted: Submitted[]): void {
+function happen(cluster: Cluster, honest: readonly number[], round: number, submissions: Submissions): void {
   const { random } = cluster;
   for (const node of honest) {
     if (round > 0 && !random.chance(SUBMITTING_CHANCE)) continue;
-    submit(cluster, node, node, 3 * round + random.int(3), submitted);
+    submit(cluster, node, node, 3 * round + random.int(3), submissions);
   }
   cluster.runFor(random.between(ROUND_MS / 2, ROUND_MS));
   const producer = honest[random.int(honest.length)];
   if (producer !== undefined && random.chance(0.5)) cluster.produce(producer);
 }
 
-function submit(cluster: Cluster, node: number, sender: number, nonce: number, submitted: Submitted[]): void {
+function submit(
+  cluster: Cluster,
+  node: number,
+  sender: number,
+  nonce: number,
+  submissions: Submissions,
+): void {
   const transaction: SimTransaction = {
     fee: BigInt(cluster.random.between(1, 100)),
     sender: accountOf(sender),
@@ -164,10 +174,7 @@ function submit(cluster: Cluster, node: number, sender: number, nonce: number, s
     verdict: "valid",
     salt: nonce,
   };
-  const { requestId } = cluster.submit(node, transaction);
-  const info = readItem("transaction", encodeTransaction(transaction)).content?.info;
-  const { life } = cluster.node(node);
-  if (info !== undefined) submitted.push({ node, life, requestId, info, wasSpent: false });
+  submissions.submit(cluster, node, transaction);
 }
 
 const needsOf = (behaviour: Behaviour): readonly Needs[] =>
@@ -184,18 +191,6 @@ const noting = (endings: (LiarEnding & { readonly peerId: PeerId })[]): ClusterO
         const { by, reason, peerId } = action;
         endings.push({ honest: index, by, reason, peerId });
       }
-    }
-  },
-});
-
-/** What a block of its own chain has spent, a node may forget. */
-const spending = (submitted: readonly Submitted[]): ClusterObserver => ({
-  after: ({ index }, _input, { actions }) => {
-    for (const action of actions) {
-      if (action.type !== "pool/followTip") continue;
-      const removed = new Set<string>(action.change.removed);
-      for (const one of submitted)
-        if (one.node === index && "hash" in one.info && removed.has(one.info.hash)) one.wasSpent = true;
     }
   },
 });

@@ -78,6 +78,15 @@ function runByzantine(seed: number): RunResult {
   return watch.judged(() => playByzantineSeed(seed, [watch.observer]));
 }
 
+/** What a run has found, or what it threw; null: nothing. */
+export function problemsOf(run: () => readonly string[]): string | null {
+  try {
+    return run().join("; ") || null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** Counts what happens in a run, and makes its digest. */
 function createWatch() {
   const seen = new Set<string>();
@@ -93,13 +102,6 @@ function createWatch() {
       }
       chain.update(ascii(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`));
     },
-  };
-  const problemsOf = (run: () => readonly string[]): string | null => {
-    try {
-      return run().join("; ") || null;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
   };
   return {
     observer,

@@ -1,9 +1,10 @@
 import type { Hash } from "../core/ids.ts";
 import { hashOf, POOL_NAMES } from "../core/pools.ts";
 import { bestOf, expectedPool, isValidNow, poolOf } from "./oracle.ts";
-import type { Played, Submitted } from "./scenario.ts";
+import type { Played } from "./scenario.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
 import type { Cluster } from "./simulator.ts";
+import type { Submitted } from "./submissions.ts";
 
 /**
  * The heart of 7.4: whatever happened, when the network is quiet there is one tip, every pool holds what the oracle

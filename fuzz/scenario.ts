@@ -1,27 +1,15 @@
-import type { RequestId } from "../core/ids.ts";
-import { hashOf, type PoolInfo } from "../core/pools.ts";
 import { type Checker, createChecker } from "./checker.ts";
 import { type FaultName, faultyLink, skewOf } from "./faults.ts";
 import type { Scenario, ScenarioEvent } from "./scenario-arbitrary.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
 import { DEFAULT_LINK } from "./sim-host.ts";
-import { encodeTransaction, readItem } from "./sim-items.ts";
-import { type Cluster, type ClusterObserver, type ClusterOptions, createCluster } from "./simulator.ts";
+import { type Cluster, type ClusterOptions, createCluster } from "./simulator.ts";
+import { createSubmissions, type Submissions, type Submitted } from "./submissions.ts";
 
 export interface Played {
   readonly cluster: Cluster;
   readonly checker: Checker;
   readonly submitted: readonly Submitted[];
-}
-
-/** A transaction that was handed to a process. */
-export interface Submitted {
-  readonly node: number;
-  readonly life: number;
-  readonly requestId: RequestId;
-  readonly info: PoolInfo;
-  /** A block of the process's best chain has included it or made it invalid. */
-  wasSpent: boolean;
 }
 
 /** Three silent ends of one peer are strikes that keep it away for half an hour: then that has to be waited for. */
@@ -44,23 +32,12 @@ export function play(
   begun: (cluster: Cluster) => void = () => undefined,
 ): Played {
   const checker = createChecker((node) => cluster.chain(node).judged);
-  const submitted: Submitted[] = [];
-  const spending: ClusterObserver = {
-    after: ({ index, life }, _input, { actions }) => {
-      for (const action of actions) {
-        if (action.type !== "pool/followTip") continue;
-        const removed = new Set(action.change.removed);
-        for (const one of submitted) {
-          if (one.node === index && one.life === life && removed.has(hashOf(one.info))) one.wasSpent = true;
-        }
-      }
-    },
-  };
+  const submissions = createSubmissions();
   const cluster = createCluster({
     ...options,
     nodes: scenario.nodes,
     seed: scenario.seed,
-    observers: [checker, spending, ...(options.observers ?? [])],
+    observers: [checker, submissions.observer, ...(options.observers ?? [])],
     link: faultyLink(scenario.faults),
     skewOf: (node) => skewOf(scenario.faults, node),
     chain: {
@@ -80,10 +57,10 @@ export function play(
   for (const [from, to] of links) cluster.dial(from, to);
   const left: Record<FaultName, number> = { ...scenario.faults };
   const mayHappen = (fault: FaultName): boolean => left[fault]-- > 0;
-  for (const event of scenario.events) happen(cluster, scenario, links, event, mayHappen, submitted);
+  for (const event of scenario.events) happen(cluster, scenario, links, event, mayHappen, submissions);
   cluster.setLink(DEFAULT_LINK);
   cluster.runUntilQuiet(QUIET_LIMIT_MS);
-  return { cluster, checker, submitted };
+  return { cluster, checker, submitted: submissions.all };
 }
 
 function happen(
@@ -92,18 +69,13 @@ function happen(
   links: readonly (readonly [number, number])[],
   event: ScenarioEvent,
   mayHappen: (fault: FaultName) => boolean,
-  submitted: Submitted[],
+  { submit }: Submissions,
 ): void {
   const linkOf = (number: number): readonly [number, number] => links[number % links.length] ?? [0, 1];
   switch (event.tag) {
-    case "submit": {
-      const node = event.node % nodes;
-      const { requestId } = cluster.submit(node, event.transaction);
-      const info = readItem("transaction", encodeTransaction(event.transaction)).content?.info;
-      const { life } = cluster.node(node);
-      if (info !== undefined) submitted.push({ node, life, requestId, info, wasSpent: false });
+    case "submit":
+      submit(cluster, event.node % nodes, event.transaction);
       return;
-    }
     case "submitSnark":
       submitSnark(cluster, event.node % nodes, event);
       return;

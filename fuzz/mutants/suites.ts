@@ -1,5 +1,5 @@
 import { playByzantineSeed } from "../byzantine-run.ts";
-import { DEFAULT_OPTIONS, runSeed, type ScenarioName } from "../fuzz-run.ts";
+import { DEFAULT_OPTIONS, problemsOf, runSeed, type ScenarioName } from "../fuzz-run.ts";
 import { playConnections } from "./suites/connections.ts";
 import { playFarBehind } from "./suites/far-behind.ts";
 import { playLargePools } from "./suites/large-pools.ts";
@@ -24,14 +24,7 @@ const suite = (
   name,
   at,
   every,
-  play: (seed) => {
-    try {
-      const problems = play(seed);
-      return problems.length === 0 ? null : problems.join("; ");
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-  },
+  play: (seed) => problemsOf(() => play(seed)),
 });
 
 function failureOf(seed: number, scenario: ScenarioName): readonly string[] {
