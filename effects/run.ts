@@ -1,6 +1,4 @@
-import { CHANNELS, type ChannelMessage } from "../core/channels/table.ts";
-import { encode } from "../core/codec/codec.ts";
-import type { Schema } from "../core/codec/schema.ts";
+import { encodeMessage } from "../core/channels/table.ts";
 import type { Effect } from "../core/effects.ts";
 import type { Services } from "../core/services.ts";
 
@@ -62,9 +60,4 @@ export function runEffect(effect: Effect, services: Services): void {
   // The table is total by its type; TypeScript cannot see that the key and the parameter belong together.
   const handler = handlers[effect.type] as (effect: Effect, services: Services) => void;
   handler(effect, services);
-}
-
-function encodeMessage({ channel, message }: ChannelMessage): Uint8Array {
-  // Name and message belong together by the type of ChannelMessage; TypeScript cannot see that through the table.
-  return encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);
 }

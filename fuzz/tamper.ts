@@ -1,7 +1,5 @@
 import type { PoolMessage } from "../core/channels/permits.ts";
-import { CHANNELS, type ChannelMessage, type ChannelName } from "../core/channels/table.ts";
-import { encode } from "../core/codec/codec.ts";
-import type { Schema } from "../core/codec/schema.ts";
+import { CHANNELS, type ChannelMessage, type ChannelName, encodeMessage } from "../core/channels/table.ts";
 import type { Tamper } from "./sim-transport.ts";
 import { readWire } from "./wire.ts";
 
@@ -17,7 +15,7 @@ export const withoutBand: Tamper = (_from, _to, channel, bytes) => {
   if (wire === null || !isPool(wire.channel)) return bytes;
   const message = wire.message as PoolMessage;
   if (message.tag === "infos") return bytes;
-  return write({
+  return encodeMessage({
     ...wire,
     message: { ...message, window: { ...message.window, band: null } },
   } as ChannelMessage);
@@ -29,7 +27,7 @@ export function withoutChannels(...names: readonly ChannelName[]): Tamper {
   return (_from, _to, channel, bytes) => {
     const wire = read(channel, bytes);
     if (wire?.channel !== "control" || wire.message.tag !== "hello") return bytes;
-    return write({ ...wire, message: { ...wire.message, channels: wire.message.channels & ~bits } });
+    return encodeMessage({ ...wire, message: { ...wire.message, channels: wire.message.channels & ~bits } });
   };
 }
 
@@ -47,9 +45,4 @@ const isPool = (channel: ChannelName): boolean =>
 function read(channel: ChannelName, bytes: Uint8Array): ChannelMessage | null {
   const wire = readWire(channel, bytes);
   return typeof wire === "string" ? null : wire;
-}
-
-function write({ channel, message }: ChannelMessage): Uint8Array {
-  // The schema of a channel writes its messages; TypeScript cannot see that name and message belong together.
-  return encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);
 }

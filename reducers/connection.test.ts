@@ -1,12 +1,17 @@
 import { describe, expect, test } from "vitest";
 import type { Input } from "../core/actions.ts";
-import { CHANNEL_NAMES, type ChannelMessage, type ChannelName } from "../core/channels/table.ts";
+import {
+  CHANNEL_NAMES,
+  type ChannelMessage,
+  type ChannelName,
+  encodeMessage,
+} from "../core/channels/table.ts";
 import type { Effect } from "../core/effects.ts";
 import type { AttemptId, RequestId } from "../core/ids.ts";
 import { DUPLICATE_PROBE_MS } from "../core/limits.ts";
 import type { SignalOutcome } from "../core/services.ts";
 import { brokenInvariants } from "./invariants.ts";
-import { control, encodeSaid, say } from "./testing/messages.ts";
+import { control, say } from "./testing/messages.ts";
 import { freshRequestId, type Party, party, type TestNode, testNode } from "./testing/node.ts";
 import { closeTransport, liveOf, openTransport, readyPeer, sayHello } from "./testing/peers.ts";
 import { randomOf } from "./testing/random.ts";
@@ -165,7 +170,7 @@ function mutualDial(seed: number): void {
   function look(end: End, effect: Effect): void {
     switch (effect.type) {
       case "effect/send": {
-        const bytes = encodeSaid(effect as ChannelMessage);
+        const bytes = encodeMessage(effect as ChannelMessage);
         wireOf(end, effect.attemptId)?.flying.push({ to: otherEnd(end), channel: effect.channel, bytes });
         todo.push(() => deliver(wireOf(end, effect.attemptId)));
         return;

@@ -1,3 +1,4 @@
+import { encode } from "../codec/codec.ts";
 import type { Schema } from "../codec/schema.ts";
 import {
   BEST_TIP_BYTES_MAX,
@@ -54,3 +55,7 @@ export const CHANNEL_NAMES = Object.keys(CHANNELS) as readonly ChannelName[];
 
 /** Bit n of Hello.channels: channel n is enabled (section 4). */
 export const CHANNEL_BITS = CHANNEL_NAMES.reduce((bits, name) => bits | (1 << CHANNELS[name].id), 0);
+
+export const encodeMessage = ({ channel, message }: ChannelMessage): Uint8Array =>
+  // The schema of a channel writes its messages; TypeScript cannot see that name and message belong together.
+  encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);

@@ -1,7 +1,13 @@
-import { CHANNEL_NAMES, CHANNELS, type ChannelMessage, type ChannelName } from "../../core/channels/table.ts";
+import {
+  CHANNEL_NAMES,
+  CHANNELS,
+  type ChannelMessage,
+  type ChannelName,
+  encodeMessage,
+} from "../../core/channels/table.ts";
 import { REASONS } from "../../core/reasons.ts";
 import { type ConnectionBehaviour, changing, type Line, lying, saying } from "./behaviour.ts";
-import { bytesOf, control, fakeInfo, getNext, infos, ping, randomHex, request, times } from "./messages.ts";
+import { control, fakeInfo, getNext, infos, ping, randomHex, request, times } from "./messages.ts";
 
 /** Sections 4 and 5: Hello, Goodbye, keepalive, and what is no message at all. */
 
@@ -85,13 +91,13 @@ export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
   }),
   saying("an empty message", "5", "undecodable", (line) => line.sayBytes(anyChannel(line), new Uint8Array())),
   saying("a truncated message", "5", "undecodable", ({ sayBytes }) =>
-    sayBytes("snark", bytesOf(getNext("snark", 100)).subarray(0, -1)),
+    sayBytes("snark", encodeMessage(getNext("snark", 100)).subarray(0, -1)),
   ),
   saying("a trailing byte", "5", "undecodable", ({ sayBytes }) =>
-    sayBytes("control", Uint8Array.of(...bytesOf(ping(0)), 0)),
+    sayBytes("control", Uint8Array.of(...encodeMessage(ping(0)), 0)),
   ),
   saying("a permit for 33", "5", "undecodable", ({ sayBytes }) => {
-    const bytes = bytesOf(getNext("transaction", 100));
+    const bytes = encodeMessage(getNext("transaction", 100));
     bytes[1] = 33;
     sayBytes("transaction", bytes);
   }),

@@ -1,10 +1,9 @@
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
-import type { ChannelMessage, ChannelName } from "../../core/channels/table.ts";
+import { type ChannelMessage, type ChannelName, encodeMessage } from "../../core/channels/table.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import type { Transport } from "../../core/services.ts";
 import { readWire } from "../wire.ts";
 import type { ConnectionBehaviour, Liar, Lie, Line } from "./behaviour.ts";
-import { bytesOf } from "./messages.ts";
 
 /** A line as the liar's process has it: what passes it goes through the lies of the connection. */
 export interface OpenLine extends Line {
@@ -51,7 +50,7 @@ export function openLine(
     after,
     sayBytes,
     say: (...messages) => {
-      for (const message of messages) sayBytes(message.channel, bytesOf(message));
+      for (const message of messages) sayBytes(message.channel, encodeMessage(message));
     },
     sayText: (channel) =>
       after(TEXT_FLIGHT_MS, () => {
@@ -63,7 +62,7 @@ export function openLine(
     pretend: (heard) =>
       after(PRETENDED_MS, () => {
         const { channel } = heard;
-        liar.node().give({ type: "event/message", attemptId, channel, bytes: bytesOf(heard) });
+        liar.node().give({ type: "event/message", attemptId, channel, bytes: encodeMessage(heard) });
       }),
     request: (body, done) => {
       const id = nextId++;
@@ -107,7 +106,7 @@ export function openLine(
       // All hear it, also what one of them keeps to itself.
       const isKept = lies.map(({ hears }) => hears?.(wire) ?? false).includes(true);
       const heard = unnumbered(wire);
-      return heard === null || isKept ? null : bytesOf(heard);
+      return heard === null || isKept ? null : encodeMessage(heard);
     },
     act: () => {
       for (const { acts } of lies) if (acts !== undefined) after(liar.random.between(...ACTS_AFTER_MS), acts);

@@ -5,20 +5,13 @@ import type { ControlMessage } from "../../core/channels/control.ts";
 import type { PermitWindow, PoolMessage } from "../../core/channels/permits.ts";
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
-import { CHANNELS, type ChannelMessage } from "../../core/channels/table.ts";
-import { encode } from "../../core/codec/codec.ts";
-import type { Schema } from "../../core/codec/schema.ts";
+import type { ChannelMessage } from "../../core/channels/table.ts";
 import type { Hash } from "../../core/ids.ts";
 import type { PoolInfo, PoolName } from "../../core/pools.ts";
 import { accountOf, type SimTransaction, type SimVerdict } from "../sim-items.ts";
 import type { Random } from "../sim-random.ts";
 
 /** What liars say, written from section 7 alone. */
-
-export function bytesOf({ channel, message }: ChannelMessage): Uint8Array {
-  // The schema of a channel writes its messages; TypeScript cannot see that name and message belong together.
-  return encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);
-}
 
 export const control = (message: ControlMessage): ChannelMessage => ({ channel: "control", message });
 

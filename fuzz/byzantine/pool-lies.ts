@@ -1,11 +1,10 @@
 import type { TransactionInfo } from "../../core/chain.ts";
-import type { ChannelMessage } from "../../core/channels/table.ts";
+import { type ChannelMessage, encodeMessage } from "../../core/channels/table.ts";
 import { itemHash } from "../../core/hash.ts";
 import type { Hash, JobId } from "../../core/ids.ts";
 import { accountOf, type SimVerdict, signed } from "../sim-items.ts";
 import { type ConnectionBehaviour, changing, type Line, lying, saying } from "./behaviour.ts";
 import {
-  bytesOf,
   fakeInfo,
   getNext,
   type Infos,
@@ -77,7 +76,7 @@ export const POOL_LIES: readonly ConnectionBehaviour[] = [
   }),
   saying("33 infos", "7.4", "undecodable", ({ sayBytes, liar: { random } }) => {
     const items = Array.from({ length: 32 }, () => fakeInfo(random));
-    const bytes = bytesOf(infos("transaction", 0, items));
+    const bytes = encodeMessage(infos("transaction", 0, items));
     bytes[INFOS_HEAD_BYTES] = 33;
     sayBytes("transaction", Uint8Array.of(...bytes, ...bytes.subarray(-INFO_BYTES)));
   }),

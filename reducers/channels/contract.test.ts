@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { CHANNEL_NAMES, CHANNELS, type ChannelMessage, type ChannelName } from "../../core/channels/table.ts";
+import {
+  CHANNEL_NAMES,
+  CHANNELS,
+  type ChannelMessage,
+  type ChannelName,
+  encodeMessage,
+} from "../../core/channels/table.ts";
 import { decode, encode } from "../../core/codec/codec.ts";
 import type { Schema } from "../../core/codec/schema.ts";
 import { MESSAGES } from "../../core/codec/testing.ts";
@@ -12,7 +18,7 @@ import { brokenInvariants } from "../invariants.ts";
 import { START_MS } from "../testing/chain.ts";
 import { type Case, ROWS } from "../testing/contract.ts";
 import { bring, commitmentOf, itemOf, permitOf, snarkOf, windowsOf } from "../testing/items.ts";
-import { control, encodeSaid, infos, say, sayBytes } from "../testing/messages.ts";
+import { control, infos, say, sayBytes } from "../testing/messages.ts";
 import { freshRequestId, party, type TestNode, testNode } from "../testing/node.ts";
 import {
   closeTransport,
@@ -86,7 +92,7 @@ describe.each(CHANNEL_NAMES)("channel contract: %s", (channel) => {
     const { node, peer } = ready();
     const start = node.state;
     const random = randomOf(CHANNELS[channel].id + 1);
-    const samples = row.samples.map(encodeSaid);
+    const samples = row.samples.map(encodeMessage);
     let refused = 0;
     for (let run = 0; run < 2_000; run++) {
       const bytes = mutated(samples[random(samples.length)] ?? new Uint8Array(), random);
@@ -120,7 +126,7 @@ describe.each(CHANNEL_NAMES)("channel contract: %s", (channel) => {
     const { node, peer } = ready();
     const start = node.state;
     for (const said of row.samples) {
-      const bytes = encodeSaid(said);
+      const bytes = encodeMessage(said);
       const wrong = [
         ...Array.from({ length: bytes.length }, (_, length) => bytes.slice(0, length)),
         Uint8Array.from([...bytes, 0]),
@@ -335,8 +341,8 @@ describe.each(POOL_NAMES)("permits for fewer infos: %s", (pool) => {
   test("more than 32 cannot be encoded: the bound of the codec comes first", () => {
     const { node, peer } = ready();
     const many = Array.from({ length: 32 }, (_, index) => make(`many ${index}`).info);
-    const bytes = encodeSaid(infos(0, many, {}, pool));
-    const size = (bytes.length - encodeSaid(infos(0, [], {}, pool)).length) / 32;
+    const bytes = encodeMessage(infos(0, many, {}, pool));
+    const size = (bytes.length - encodeMessage(infos(0, [], {}, pool)).length) / 32;
     new DataView(bytes.buffer).setUint32(1 + 16 + 4 + 1, 33, true);
     const longer = Uint8Array.from([...bytes, ...bytes.slice(-size)]);
     expectPunished(node, peer, sayBytes(node, peer.attemptId, pool, longer), "undecodable");

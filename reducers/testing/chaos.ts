@@ -1,5 +1,5 @@
 import type { Action, Input } from "../../core/actions.ts";
-import { CHANNEL_NAMES } from "../../core/channels/table.ts";
+import { CHANNEL_NAMES, encodeMessage } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
 import type { AttemptId, BatchId, CheckId, RequestId } from "../../core/ids.ts";
 import { FETCHED_POOLS } from "../../core/pools.ts";
@@ -9,7 +9,6 @@ import { peersOf } from "./chaos-peers.ts";
 import { servicesOf } from "./chaos-services.ts";
 import { BLOCKS, diceOf, IPS, ITEMS, MANY, NAMES, SNAPSHOTS } from "./chaos-things.ts";
 import { holding, valid } from "./items.ts";
-import { encodeSaid } from "./messages.ts";
 import { freshRequestId, party, type TestNode, testNode } from "./node.ts";
 import { openTransport, sayHello } from "./peers.ts";
 import type { Result } from "./results.ts";
@@ -63,7 +62,7 @@ export function chaos(
     for (const effect of result.effects) {
       if (effect.type === "effect/replySignal") count(replies, effect.requestId);
       else if (effect.type === "effect/answerCommand") count(answers, effect.requestId);
-      else if (effect.type === "effect/send") encodeSaid(effect);
+      else if (effect.type === "effect/send") encodeMessage(effect);
       else pending.push(effect);
     }
     look(input, result);
@@ -102,7 +101,7 @@ export function chaos(
     const { id: attemptId } = attempt;
     const said = saidBy(attempt);
     const { channel } = said;
-    const encoded = encodeSaid(said);
+    const encoded = encodeMessage(said);
     if (random(200) > 0) return { type: "event/message", attemptId, channel, bytes: encoded };
     const broken = pick([bytes(random(40)), encoded.subarray(1), bytes(66_000), new Uint8Array()]);
     return pick<Input>([

@@ -1,9 +1,7 @@
 import type { ControlMessage } from "../../core/channels/control.ts";
 import type { Cursor, PermitWindow, PoolMessage } from "../../core/channels/permits.ts";
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
-import { CHANNELS, type ChannelMessage, type ChannelName } from "../../core/channels/table.ts";
-import { encode } from "../../core/codec/codec.ts";
-import type { Schema } from "../../core/codec/schema.ts";
+import { type ChannelMessage, type ChannelName, encodeMessage } from "../../core/channels/table.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import type { PoolInfo, PoolName } from "../../core/pools.ts";
 import type { TestNode } from "./node.ts";
@@ -11,13 +9,8 @@ import type { Result } from "./results.ts";
 
 // What peers say.
 
-export function encodeSaid({ channel, message }: ChannelMessage): Uint8Array {
-  // The schema of a channel writes its messages; TypeScript cannot see that name and message belong together.
-  return encode(CHANNELS[channel].schema as Schema<ChannelMessage["message"]>, message);
-}
-
 export const say = (node: TestNode, attemptId: AttemptId, said: ChannelMessage): Result =>
-  sayBytes(node, attemptId, said.channel, encodeSaid(said));
+  sayBytes(node, attemptId, said.channel, encodeMessage(said));
 
 export const sayBytes = (
   node: TestNode,

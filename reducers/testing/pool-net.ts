@@ -1,12 +1,12 @@
 import { assert } from "../../core/assert.ts";
-import type { ChannelMessage, ChannelName } from "../../core/channels/table.ts";
+import { type ChannelMessage, type ChannelName, encodeMessage } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
 import type { AttemptId, Hash } from "../../core/ids.ts";
 import type { Config } from "../../core/state.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { nextDeadline } from "../step.ts";
 import type { Item } from "./items.ts";
-import { encodeSaid, sayBytes } from "./messages.ts";
+import { sayBytes } from "./messages.ts";
 import { freshRequestId, type TestNode, testNode } from "./node.ts";
 import { closeTransport, readyPeer } from "./peers.ts";
 import { randomOf } from "./random.ts";
@@ -81,7 +81,7 @@ export function createPoolNet(
         const { attemptId, channel } = effect;
         const key = `${attemptId} ${channel}`;
         const box = member.outbox.get(key) ?? { attemptId, sent: [] };
-        box.sent.push({ channel, bytes: encodeSaid(effect), message: effect.message });
+        box.sent.push({ channel, bytes: encodeMessage(effect), message: effect.message });
         member.outbox.set(key, box);
       } else answer(member, effect);
     }
