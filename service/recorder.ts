@@ -13,6 +13,7 @@ import { createGzip } from "node:zlib";
 import type { Input } from "../core/actions.ts";
 import { formatLine, HASH_EVERY, hashLine, RECORDING_FORMAT, type RecordLine } from "../core/recording.ts";
 import type { State } from "../core/state.ts";
+import { messageOf } from "./error-code.ts";
 import { VERSION } from "./version.ts";
 
 /** A segment that has this many bytes is closed, compressed, and followed by the next. */
@@ -136,9 +137,7 @@ function openFirst(directory: string): number {
       return openSync(join(directory, segmentName(0)), "wx", FILE_MODE);
     }
   } catch (error) {
-    throw new RecordingError(
-      `cannot record to ${directory}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new RecordingError(`cannot record to ${directory}: ${messageOf(error)}`);
   }
   throw new RecordingError(`${directory} is not empty; choose a new directory for this recording`);
 }

@@ -2,6 +2,7 @@ import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createGunzip } from "node:zlib";
 import { parseLine, type RecordLine } from "../core/recording.ts";
+import { messageOf } from "./error-code.ts";
 import { RecordingError, segmentName } from "./recorder.ts";
 
 export interface Position {
@@ -167,5 +168,3 @@ function parse(bytes: Uint8Array, at: Position): RecordLine {
     throw new RecordingError(`${where(at)}: ${messageOf(error).replaceAll(/\s+/g, " ").slice(0, 200)}`);
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -14,6 +14,7 @@ import {
   type ScenarioName,
 } from "../../fuzz/fuzz-run.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
+import { messageOf } from "../error-code.ts";
 import { runSession, type Saved, type Session, type SessionOptions, saveFailure } from "../fuzz/session.ts";
 import { UserError } from "./errors.ts";
 import { onInterrupt } from "./lifetime.ts";
@@ -268,5 +269,3 @@ function parseDuration(text: string): number {
   if (ms !== undefined) return ms;
   throw new InvalidArgumentError(`expected a duration such as ${DURATION_EXAMPLES}.`);
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

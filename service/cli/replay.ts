@@ -4,6 +4,7 @@ import { toJson } from "../../core/plain.ts";
 import type { RecordLine } from "../../core/recording.ts";
 import { stateHash } from "../../core/state-hash.ts";
 import { createReplay, type Replay, type Replayed } from "../../reducers/replay.ts";
+import { messageOf } from "../error-code.ts";
 import { RecordingError } from "../recorder.ts";
 import { findRecordings, type Position, type Recording, readRecording, where } from "../recording-reader.ts";
 import { VERSION } from "../version.ts";
@@ -203,8 +204,6 @@ const userErrorOf = (error: unknown): Error =>
     : error instanceof Error
       ? error
       : new Error(String(error));
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const STANDARD_OUTPUT: ReplayOutput = {
   print: async (text) => {
