@@ -1,18 +1,18 @@
 import { type Tip, tipOf } from "../core/block.ts";
-import { isBetterTip } from "../core/consensus.ts";
 import type { Hash } from "../core/ids.ts";
 import type { PoolName } from "../core/pools.ts";
 import { POOL_NAMES } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
+import { isPreferred } from "./chain-selection.ts";
 import {
   checkAsked,
   checkExpiry,
   checkFetchProgress,
   checkNoAccusation,
-  checkNotBack,
   checkNothingLost,
   checkPlain,
+  checkTip,
   type Problems,
 } from "./invariants.ts";
 import { type Announced, announcedNow, unsettled } from "./settlement.ts";
@@ -87,7 +87,7 @@ export function createChecker(
     if (wire.channel === "best-tip" && wire.message.tag === "bestTip") {
       const [last, tip] = [end.tip, tipOf(wire.message.header)];
       end.tip = tip;
-      const isNews = last === null || isBetterTip(tip, last, state.config.chain);
+      const isNews = last === null || isPreferred(tip, last, state.config.chain);
       return isNews ? [] : [`sent tip ${tip.hash}, which is not better than ${last.hash} before it`];
     }
     if (wire.channel === "rpc") return checkAsked(state, wire.message);
@@ -135,7 +135,7 @@ export function createChecker(
       if (input.type === "tick") fail(node, checkExpiry(state));
       if (before !== null) {
         fail(node, checkNothingLost(before, state, actions));
-        fail(node, checkNotBack(before, actions));
+        fail(node, checkTip(before, state));
       }
       if (++steps % PLAIN_EVERY === 0) fail(node, checkPlain(state));
     },

@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { type Tip, tipOf } from "../core/block.ts";
+import type { TransactionInfo } from "../core/chain.ts";
 import type { BestTipMessage } from "../core/channels/best-tip.ts";
 import type { PermitChannel, PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
@@ -17,9 +19,10 @@ import {
   checkNoAccusation,
   checkNothingLost,
   checkPlain,
+  checkTip,
 } from "./invariants.ts";
 import { announcedNow, unsettled } from "./settlement.ts";
-import { DEFAULT_CONSENSUS, parametersOf } from "./sim-consensus.ts";
+import { DEFAULT_CONSENSUS, headerAfter, parametersOf } from "./sim-consensus.ts";
 import { createCluster } from "./simulator.ts";
 import { freshLedger, observe, type WireEvent, type WireLedger } from "./wire.ts";
 
@@ -240,7 +243,7 @@ describe("P30: checkers find a planted bug in", () => {
 
   test("the pool: an entry that left without a reason, and each reason there is", () => {
     const pool = healthy.pools.transaction;
-    const [key, entry] = pool.entries.first() as [Hash, PoolEntry<never>];
+    const [key, entry] = pool.entries.first() as [Hash, PoolEntry<TransactionInfo>];
     const after = withPool(healthy, removeEntry(pool, key));
     const change = {
       tip: healthy.chain.tip,
@@ -251,7 +254,8 @@ describe("P30: checkers find a planted bug in", () => {
       jobsRemoved: [],
       lockHeight: 0,
     };
-    const greater = { ...entry, hash, priority: { class: 60_000, hash } };
+    const info = { ...entry.info, hash, fee: 1_000n * entry.info.fee };
+    const greater = { ...entry, hash, info, priority: { class: 60_000, hash } };
     const replaced = withPool(after, {
       entries: after.pools.transaction.entries.set(hash, greater),
       bySlot: after.pools.transaction.bySlot.set(entry.slot, hash),
@@ -274,6 +278,28 @@ describe("P30: checkers find a planted bug in", () => {
   test("the state: something that does not survive its recording", () => {
     const planted = { ...healthy, endings: { $u64: "1" } } as unknown as State;
     expect(checkPlain(planted)).not.toEqual([]);
+  });
+
+  test("the tip: one that is worse, or that the one before is built on", () => {
+    const { genesis } = healthy.config.chain;
+    const { bodyRoot, ledgerRoot } = genesis;
+    const built = (parent: Tip, slot: number): Tip =>
+      tipOf(
+        headerAfter(parametersOf(DEFAULT_CONSENSUS, 0), parent, {
+          slot,
+          creator: sender,
+          bodyRoot,
+          ledgerRoot,
+        }),
+      );
+    const first = built(genesis, 1);
+    const second = built(first, 2);
+    const at = (tip: Tip): State => ({ ...healthy, chain: { ...healthy.chain, tip } });
+    expect(checkTip(at(first), at(second))).toEqual([]);
+    expect(checkTip(at(genesis), at(first))).toEqual([]);
+    const problems = checkTip(at(second), at(first));
+    expect(problems[0]).toContain("which is not better");
+    expect(problems[1]).toContain("which it is built on");
   });
 
   test("what nodes say of each other: an accusation", () => {

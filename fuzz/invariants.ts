@@ -6,12 +6,12 @@ import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX } from "../core/
 import { fromJson, toJson } from "../core/plain.ts";
 import type { PoolEntry, PoolLog } from "../core/pool-log.ts";
 import { type FetchedPool, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
-import { comparePriority } from "../core/priority.ts";
 import { severity } from "../core/reasons.ts";
 import type { Fetch, LivePeer, Promptness, State } from "../core/state.ts";
 import { stateHash } from "../core/state-hash.ts";
 import { floorOf } from "../reducers/pools.ts";
-import { isBelowOurs } from "../reducers/sync-pursuit.ts";
+import { isPreferred } from "./chain-selection.ts";
+import { compare } from "./oracle.ts";
 
 /**
  * What is true in a simulated network beyond the invariants of every state (reducers/invariants.ts). Each function
@@ -80,13 +80,18 @@ export function checkExpiry({ pools, timeMs }: State): Problems {
   );
 }
 
-/** Nobody leaves a tip for one that it is built on (P31). */
-export function checkNotBack(before: State, actions: readonly Action[]): Problems {
-  return actions.flatMap((action) =>
-    action.type === "event/tipAdopted" && isBelowOurs(before, action.change.tip)
-      ? [`went back from ${before.chain.tip.hash} to ${action.change.tip.hash}, which it is built on`]
-      : [],
-  );
+/** P31: a tip is left for a better one, and never for one that it is built on. Only from genesis every way leads up. */
+export function checkTip({ chain: { tip, blocks }, config }: State, { chain }: State): Problems {
+  if (chain.tip === tip || tip.hash === config.chain.genesis.hash) return [];
+  const moved = `went from ${short(tip.hash)} to ${short(chain.tip.hash)}`;
+  const problems: string[] = [];
+  if (!isPreferred(chain.tip, tip, config.chain)) problems.push(`${moved}, which is not better`);
+  for (let hash = tip.parent; ; ) {
+    if (hash === chain.tip.hash) problems.push(`${moved}, which it is built on`);
+    const block = blocks.get(hash);
+    if (block === undefined) return problems;
+    hash = block.parent;
+  }
 }
 
 /**
@@ -155,12 +160,9 @@ const RANKS: readonly Promptness[] = ["slow", "new", "prompt"];
 const isBusy = ({ fetching, rpc, blocked }: LivePeer, pool: FetchedPool): boolean =>
   fetching[pool] !== null || blocked.includes("rpc") || (rpc?.ours.length ?? RPC_OPEN_MAX) >= RPC_OPEN_MAX;
 
-function isReplaced(
-  { bySlot, entries }: PoolLog<PoolInfo>,
-  { slot, priority }: PoolEntry<PoolInfo>,
-): boolean {
+function isReplaced({ bySlot, entries }: PoolLog<PoolInfo>, { slot, info }: PoolEntry<PoolInfo>): boolean {
   const holder = entries.get(bySlot.get(slot) ?? ("" as Hash));
-  return holder !== undefined && comparePriority(holder.priority, priority) < 0;
+  return holder !== undefined && compare(holder.info, info) < 0;
 }
 
 function isCrowdedOut(state: State, pool: PoolName, { priority }: PoolEntry<PoolInfo>): boolean {

@@ -1,7 +1,6 @@
 import type { Hash } from "../core/ids.ts";
 import type { PoolLog } from "../core/pool-log.ts";
 import { entryFor, hashOf, type PoolInfo, type PoolName } from "../core/pools.ts";
-import { comparePriority } from "../core/priority.ts";
 import type { State } from "../core/state.ts";
 import { readItem } from "./sim-items.ts";
 import { refusalAt } from "./sim-ledger.ts";
@@ -45,8 +44,21 @@ export function bestOf(infos: readonly PoolInfo[], capacity = Number.POSITIVE_IN
   return [...best.values()].sort(compare).slice(0, capacity).map(hashOf).sort();
 }
 
-const compare = (a: PoolInfo, b: PoolInfo): number =>
-  comparePriority(entryFor(a, 0).priority, entryFor(b, 0).priority);
+/**
+ * Section 6 once more, without a line of core/priority.ts: negative if `a` is kept rather than `b`. Of transactions the
+ * class of the greater fee, of proofs that of the smaller one; then the smaller hash.
+ */
+export function compare(a: PoolInfo, b: PoolInfo): number {
+  const difference = "nonce" in a ? classOf(b.fee) - classOf(a.fee) : classOf(a.fee) - classOf(b.fee);
+  return difference !== 0 ? difference : hashOf(a) < hashOf(b) ? -1 : 1;
+}
+
+/** How often ten percent, at least 1, can be added to 1 before it exceeds the fee. */
+function classOf(fee: bigint): number {
+  let number = 0;
+  for (let least = 1n; least <= fee; least += least < 10n ? 1n : (least + 9n) / 10n) number += 1;
+  return number;
+}
 
 const capacityOf = ({ config }: State, pool: PoolName): number =>
   pool === "transaction" ? config.capacity : Number.POSITIVE_INFINITY;

@@ -1,4 +1,5 @@
 import { playByzantineSeed } from "../byzantine-run.ts";
+import { playForks } from "../forks.ts";
 import { DEFAULT_OPTIONS, problemsOf, runSeed, type ScenarioName } from "../fuzz-run.ts";
 import { playConnections } from "./suites/connections.ts";
 import { playFarBehind } from "./suites/far-behind.ts";
@@ -33,6 +34,7 @@ function failureOf(seed: number, scenario: ScenarioName): readonly string[] {
 }
 
 export const SUITES: readonly Suite[] = [
+  suite("forks", 0, 1, playForks),
   suite("network", 0, 1, (seed) => failureOf(seed, "chain")),
   suite("byzantine", 0, 1, playByzantineSeed),
   suite("crowded", 0, 2, (seed) => failureOf(seed, "crowded")),
