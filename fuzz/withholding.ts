@@ -2,7 +2,7 @@ import type { Hash } from "../core/ids.ts";
 import { createChecker } from "./checker.ts";
 import type { LinkOptions } from "./sim-host.ts";
 import { accountOf } from "./sim-items.ts";
-import { type Cluster, createCluster } from "./simulator.ts";
+import { type Cluster, type ClusterObserver, createCluster } from "./simulator.ts";
 import { withholding } from "./tamper.ts";
 
 export interface Withholding {
@@ -16,6 +16,7 @@ export interface Withholding {
   readonly link?: Partial<LinkOptions>;
   /** With every law checked at every step of the honest nodes, which takes ten times as long. */
   readonly isChecked: boolean;
+  readonly observers?: readonly ClusterObserver[];
 }
 
 export interface Fetched {
@@ -46,6 +47,7 @@ export function playWithholding(options: Withholding): Fetched {
     tamper: withholding(isLiar),
     observers: [
       ...(options.isChecked ? [checker] : []),
+      ...(options.observers ?? []),
       {
         after: ({ index }, _input, { state, actions }) => {
           for (const action of actions) {

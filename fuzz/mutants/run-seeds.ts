@@ -1,5 +1,5 @@
 import type { Found } from "./hunt.ts";
-import { SUITES } from "./suites.ts";
+import { playSuite, SUITES } from "./suites.ts";
 
 /**
  * Runs in a copied tree: `run-seeds.ts <seeds> [suites]`. Seed 1 of every suite, seed 2 of every suite ... to the first
@@ -11,10 +11,10 @@ const suites = names === "all" ? SUITES : SUITES.filter(({ name }) => names.spli
 
 function look(): Found {
   for (let seed = 1; seed <= seeds; seed++) {
-    for (const { name, at, every, play } of suites) {
-      if (seed % every !== at) continue;
-      const failure = play(seed);
-      if (failure !== null) return { seeds: seed, caughtAt: seed, suite: name, failure };
+    for (const suite of suites) {
+      if (seed % suite.every !== suite.at) continue;
+      const failure = playSuite(suite, seed);
+      if (failure !== null) return { seeds: seed, caughtAt: seed, suite: suite.name, failure };
     }
   }
   return { seeds, caughtAt: null, suite: null, failure: null };

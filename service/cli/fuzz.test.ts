@@ -45,6 +45,7 @@ describe("pollen fuzz", () => {
   test.each([
     [["--faults", "cut,flood"], 2, /no fault is called "flood"; there are cut, stall/],
     [["--scenario", "nothing"], 2, /Allowed choices are pools, chain, crowded, byzantine/],
+    [["--scenario", "slots", "--nodes", "3"], 1, /are for the scenarios pools and chain, not for slots/],
     [["--nodes", "1"], 2, /expected nodes from 2 to 1000/],
     [["--runs", "1", "--for", "1s"], 1, /--runs and --for both say when to stop: give one of them/],
     [["--case", "nowhere.json"], 1, /cannot read nowhere\.json: .*: give a file/],

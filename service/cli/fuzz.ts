@@ -10,7 +10,7 @@ import {
   hasScenario,
   runScenario,
   SCENARIO_NAMES,
-  SCENARIOS,
+  SCENARIO_TEXTS,
   type ScenarioName,
 } from "../../fuzz/fuzz-run.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
@@ -75,8 +75,8 @@ export const fuzzCommand = (): Command =>
 
 const helpText = (): string => `
 Scenarios:
-${Object.entries(SCENARIOS)
-  .map(([name, about]) => `  ${name.padEnd(9)}${about}`)
+${Object.entries(SCENARIO_TEXTS)
+  .map(([name, about]) => `  ${name.padEnd(13)}${about}`)
   .join("\n")}
 
 Faults:
@@ -108,6 +108,8 @@ async function run(flags: Flags): Promise<void> {
   if (flags.runs !== undefined && flags.for !== undefined)
     throw new UserError("--runs and --for both say when to stop: give one of them");
   const { scenario, faults, jobs, out } = flags;
+  if (scenario !== "pools" && scenario !== "chain" && (flags.nodes !== undefined || faults !== FAULT_NAMES))
+    throw new UserError(`--nodes and --faults are for the scenarios pools and chain, not for ${scenario}`);
   const firstSeed = flags.seed ?? Math.floor(Math.random() * SEED_MAX);
   const show = createProgress();
   let isInterrupted = false;
@@ -133,7 +135,7 @@ async function run(flags: Flags): Promise<void> {
   stopListening();
   show.end(session);
   const { failed } = session;
-  const isSaved = failed !== null && hasScenario(options);
+  const isSaved = failed !== null && hasScenario(scenario);
   const saved = !isSaved ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
   if (flags.json) {
     const about =

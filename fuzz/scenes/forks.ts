@@ -1,9 +1,9 @@
-import { type Tip, tipOf } from "../core/block.ts";
-import type { ChainParameters } from "../core/chain.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import { isPreferred } from "./chain-selection.ts";
-import { headerAfter, parametersOf } from "./sim-consensus.ts";
-import { createRandom, type Random } from "./sim-random.ts";
+import { type Tip, tipOf } from "../../core/block.ts";
+import type { ChainParameters } from "../../core/chain.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import { isPreferred } from "../chain-selection.ts";
+import { headerAfter, parametersOf } from "../sim-consensus.ts";
+import { createRandom, type Random } from "../sim-random.ts";
 
 const BRANCHES = 3;
 const BLOCKS_MAX = 40;

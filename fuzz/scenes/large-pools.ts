@@ -1,8 +1,8 @@
-import { createChecker } from "../../checker.ts";
-import { brokenPromises } from "../../promises.ts";
-import { accountOf } from "../../sim-items.ts";
-import { createRandom } from "../../sim-random.ts";
-import { type Cluster, createCluster } from "../../simulator.ts";
+import { createChecker } from "../checker.ts";
+import { brokenPromises } from "../promises.ts";
+import { accountOf } from "../sim-items.ts";
+import { createRandom } from "../sim-random.ts";
+import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
 
 /** More than RECONCILE_POOL_MIN. */
 const ENTRIES = 250;
@@ -16,7 +16,7 @@ const FORGOTTEN_MS = 660_000;
 const MINUTE_MS = 60_000;
 
 /** Two nodes with equal pools part, and meet again with a few differences: that costs little (P23). */
-export function playLargePools(seed: number): readonly string[] {
+export function playLargePools(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const random = createRandom(seed);
   let bytes = 0;
   let reconciled = 0;
@@ -27,6 +27,7 @@ export function playLargePools(seed: number): readonly string[] {
     config: { capacity: 2 * ENTRIES },
     observers: [
       checker,
+      ...observers,
       {
         sent: (_from, _attemptId, _to, channel, message) => {
           if (channel !== "control") bytes += message.length;

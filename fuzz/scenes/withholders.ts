@@ -1,5 +1,6 @@
-import { createRandom } from "../../sim-random.ts";
-import { percentile, playWithholding } from "../../withholding.ts";
+import { createRandom } from "../sim-random.ts";
+import type { ClusterObserver } from "../simulator.ts";
+import { percentile, playWithholding } from "../withholding.ts";
 
 const NODES = 12;
 const ITEMS = 24;
@@ -7,7 +8,7 @@ const P99_MS_MAX = 1_000;
 const BODIES_PER_ITEM_MAX = 1.05;
 
 /** Up to half of all nodes announce what they never serve (P08), and every body is fetched once (P09). */
-export function playWithholders(seed: number): readonly string[] {
+export function playWithholders(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const liars = createRandom(seed).int(NODES / 2 + 1);
   const { missing, latenciesMs, bodiesPerItem } = playWithholding({
     seed,
@@ -16,6 +17,7 @@ export function playWithholders(seed: number): readonly string[] {
     items: ITEMS,
     liarsKnowFirst: false,
     isChecked: false,
+    observers,
   });
   const p99Ms = percentile(latenciesMs, 0.99);
   const problems: string[] = [];

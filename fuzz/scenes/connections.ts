@@ -1,10 +1,10 @@
-import { DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS, SIGNAL_REPLY_TIMEOUT_MS } from "../../../core/limits.ts";
-import { createChecker } from "../../checker.ts";
-import { checkBaseline } from "../../invariants.ts";
-import { identityOf } from "../../sim-identity.ts";
-import { createRandom, type Random } from "../../sim-random.ts";
-import { type Cluster, type ClusterOptions, createCluster } from "../../simulator.ts";
-import { postOffer } from "../../stranger.ts";
+import { DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS, SIGNAL_REPLY_TIMEOUT_MS } from "../../core/limits.ts";
+import { createChecker } from "../checker.ts";
+import { checkBaseline } from "../invariants.ts";
+import { identityOf } from "../sim-identity.ts";
+import { createRandom, type Random } from "../sim-random.ts";
+import { type Cluster, type ClusterObserver, type ClusterOptions, createCluster } from "../simulator.ts";
+import { postOffer } from "../stranger.ts";
 
 const MINUTE_MS = 60_000;
 /** P27 */
@@ -12,34 +12,36 @@ const GONE_MS = 25_000;
 const FLOOD = 120;
 
 /** Two nodes or three, and who is connected with whom after what happens to them (P04, P05, P06, P27, P28). */
-export function playConnections(seed: number): readonly string[] {
+export function playConnections(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const random = createRandom(seed);
+  const watched: Watched = (options) => {
+    const checker = createChecker((node) => cluster.chain(node).judged);
+    const all = [checker, ...observers, ...(options.observers ?? [])];
+    const cluster: Cluster = createCluster({ ...options, seed, observers: all });
+    return cluster;
+  };
   return [
-    ...mutualDial(seed, random),
-    ...silence(seed, random),
-    ...deadAddress(seed),
-    ...offersInItsName(seed, random),
-    ...flood(seed, random),
-    ...stop(seed, random),
+    ...mutualDial(watched, random),
+    ...silence(watched, random),
+    ...deadAddress(watched),
+    ...offersInItsName(watched, random),
+    ...flood(watched, random),
+    ...stop(watched, random),
   ];
 }
 
-function watched(options: ClusterOptions): Cluster {
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const observers = [checker, ...(options.observers ?? [])];
-  const cluster: Cluster = createCluster({ ...options, observers });
-  return cluster;
-}
+/** A network of the seed, with every law checked. */
+type Watched = (options: Omit<ClusterOptions, "seed">) => Cluster;
 
 const liveOf = (cluster: Cluster, node: number): readonly number[] =>
   [...cluster.node(node).state.peers.values()].flatMap(({ live }) => (live === null ? [] : [live.attemptId]));
 
 const bothLive = (cluster: Cluster): string => `[${liveOf(cluster, 0)}] [${liveOf(cluster, 1)}]`;
 
-function mutualDial(seed: number, random: Random): readonly string[] {
+function mutualDial(watched: Watched, random: Random): readonly string[] {
   const latencyMs = random.int(400);
   const link = { latencyMs: [latencyMs, latencyMs], jitterMs: random.int(300) } as const;
-  const cluster = watched({ nodes: 2, seed, link });
+  const cluster = watched({ nodes: 2, link });
   cluster.dial(0, 1);
   cluster.runFor(random.int(600));
   cluster.dial(1, 0);
@@ -57,8 +59,8 @@ function mutualDial(seed: number, random: Random): readonly string[] {
   return problems;
 }
 
-function silence(seed: number, random: Random): readonly string[] {
-  const cluster = watched({ nodes: 2, seed });
+function silence(watched: Watched, random: Random): readonly string[] {
+  const cluster = watched({ nodes: 2 });
   cluster.dial(0, 1);
   cluster.runUntilQuiet();
   cluster.runFor(random.int(20_000));
@@ -73,11 +75,10 @@ function silence(seed: number, random: Random): readonly string[] {
   return liveOf(cluster, 0).includes(gone) ? [`P27: a silent peer is there after ${GONE_MS} ms`] : [];
 }
 
-function deadAddress(seed: number): readonly string[] {
+function deadAddress(watched: Watched): readonly string[] {
   const timesMs: number[] = [];
   const cluster: Cluster = watched({
     nodes: 2,
-    seed,
     observers: [
       {
         after: (_node, _input, { actions }) => {
@@ -99,8 +100,8 @@ function deadAddress(seed: number): readonly string[] {
 }
 
 /** Half of them signed by the peer's own key: from a machine that has it too, or a process before it died. */
-function offersInItsName(seed: number, random: Random): readonly string[] {
-  const cluster = watched({ nodes: 2, seed });
+function offersInItsName(watched: Watched, random: Random): readonly string[] {
+  const cluster = watched({ nodes: 2 });
   cluster.dial(0, 1);
   cluster.runUntilQuiet();
   const before = bothLive(cluster);
@@ -120,9 +121,9 @@ function offersInItsName(seed: number, random: Random): readonly string[] {
   return problems;
 }
 
-function flood(seed: number, random: Random): readonly string[] {
+function flood(watched: Watched, random: Random): readonly string[] {
   // The caps are checked at every step by the invariants.
-  const cluster = watched({ nodes: 1, seed });
+  const cluster = watched({ nodes: 1 });
   let answered = 0;
   const everyMs = random.between(1, 40);
   for (let number = 0; number < FLOOD; number++) {
@@ -138,8 +139,8 @@ function flood(seed: number, random: Random): readonly string[] {
   return [...problems, ...checkBaseline(cluster.node(0).state)];
 }
 
-function stop(seed: number, random: Random): readonly string[] {
-  const cluster = watched({ nodes: 3, seed });
+function stop(watched: Watched, random: Random): readonly string[] {
+  const cluster = watched({ nodes: 3 });
   const dials = [
     [0, 1],
     [1, 0],

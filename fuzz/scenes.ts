@@ -1,0 +1,26 @@
+import { playConnections } from "./scenes/connections.ts";
+import { playFarBehind } from "./scenes/far-behind.ts";
+import { playForks } from "./scenes/forks.ts";
+import { playLargePools } from "./scenes/large-pools.ts";
+import { playSlots } from "./scenes/slots.ts";
+import { playWithholders } from "./scenes/withholders.ts";
+import type { ClusterObserver } from "./simulator.ts";
+
+/** What happens in it is always the same, when and with whom the seed says. */
+export interface Scene {
+  readonly about: string;
+  /** @returns what is not as it has to be */
+  readonly play: (seed: number, observers: readonly ClusterObserver[]) => readonly string[];
+}
+
+export const SCENES = {
+  connections: {
+    about: "two or three nodes that dial, fall silent, are flooded and stop",
+    play: playConnections,
+  },
+  slots: { about: "more peers than a node has slots", play: playSlots },
+  forks: { about: "chain selection between random branches, without a network", play: playForks },
+  "large-pools": { about: "equal pools that part and meet again", play: playLargePools },
+  withholders: { about: "peers that announce what they never serve", play: playWithholders },
+  "far-behind": { about: "a newcomer to a long chain", play: playFarBehind },
+} as const satisfies Readonly<Record<string, Scene>>;
