@@ -2,6 +2,7 @@ import { playConnections } from "./scenes/connections.ts";
 import { playFarBehind } from "./scenes/far-behind.ts";
 import { playForks } from "./scenes/forks.ts";
 import { playLargePools } from "./scenes/large-pools.ts";
+import { playPriorities } from "./scenes/priorities.ts";
 import { playSlots } from "./scenes/slots.ts";
 import { playWithholders } from "./scenes/withholders.ts";
 import type { ClusterObserver } from "./simulator.ts";
@@ -20,6 +21,7 @@ export const SCENES = {
   },
   slots: { about: "more peers than a node has slots", play: playSlots },
   forks: { about: "chain selection between random branches, without a network", play: playForks },
+  priorities: { about: "which of two items is preferred, without a network", play: playPriorities },
   "large-pools": { about: "equal pools that part and meet again", play: playLargePools },
   withholders: { about: "peers that announce what they never serve", play: playWithholders },
   "far-behind": { about: "a newcomer to a long chain", play: playFarBehind },

@@ -10,6 +10,7 @@ export interface Suite {
 
 export const SUITES: readonly Suite[] = [
   { name: "forks", at: 0, every: 1 },
+  { name: "priorities", at: 0, every: 1 },
   { name: "chain", at: 0, every: 1 },
   { name: "byzantine", at: 0, every: 1 },
   { name: "crowded", at: 0, every: 2 },
