@@ -70,7 +70,7 @@ export function checkAsked({ pools, refused, fetches }: State, message: RpcMessa
 }
 
 /** Timers may be late by so much, ms: those of a process that stood still are looked at when it goes on. */
-const TIMER_MS = 1_000;
+export const TIMER_MS = 1_000;
 
 /** 7.6: whatever is due has been dropped. */
 export function checkExpiry({ pools, timeMs }: State): Problems {

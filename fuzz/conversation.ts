@@ -1,0 +1,183 @@
+import { type Tip, tipOf } from "../core/block.ts";
+import type { BestTipMessage } from "../core/channels/best-tip.ts";
+import type { PoolMessage } from "../core/channels/permits.ts";
+import type { RpcMessage } from "../core/channels/rpc.ts";
+import type { Hash, PeerId } from "../core/ids.ts";
+import { RPC_BLOCK_TIMEOUT_MS } from "../core/limits.ts";
+import { hashOf, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
+import type { State } from "../core/state.ts";
+import { isPreferred } from "./chain-selection.ts";
+import { checkAsked, type Problems, TIMER_MS } from "./invariants.ts";
+import { compare } from "./oracle.ts";
+import { type Announced, announcedNow, unsettled } from "./settlement.ts";
+import { announcedBy, freshLedger, observe, type WireEvent, type WireLedger } from "./wire.ts";
+
+/**
+ * Everything that was said at one end of a connection, and the laws about what that end may say next: those of
+ * wire.ts, which need nothing but the messages, and those that need the state of the node too.
+ */
+export interface Conversation {
+  ledger: WireLedger;
+  /** The last tip that was sent here, and the last one that came. */
+  told: Tip | null;
+  heard: Tip | null;
+  /** What this end was told last, and what became of it: law 2 is judged by this. */
+  readonly announced: Map<PoolName, Announced>;
+  /** By the id of our request, what it asked for. */
+  readonly open: Map<number, Request>;
+  /** What the peer was asked for since it announced it last. */
+  readonly asked: Set<Hash>;
+  /** Of each info that was sent here the index that its entry had. */
+  readonly shown: Map<string, number>;
+}
+
+interface Request {
+  readonly hashes: readonly Hash[];
+  readonly atMs: number;
+}
+
+export const freshConversation = (): Conversation => ({
+  ledger: freshLedger,
+  told: null,
+  heard: null,
+  announced: new Map(),
+  open: new Map(),
+  asked: new Set(),
+  shown: new Map(),
+});
+
+/** What books and judges a message has to know of the node at whose end it is. */
+export interface Speaker {
+  readonly state: State;
+  readonly judged: ReadonlyMap<Hash, { readonly atMs: number }>;
+  /** The other end, if its connection is live. */
+  readonly peerId: PeerId | null;
+  /** Told of every body that arrives. */
+  readonly body: (hash: Hash) => void;
+}
+
+/** Books one message. @returns what is wrong with it */
+export function book(talk: Conversation, event: WireEvent, speaker: Speaker): Problems {
+  const windows = windowsOf(talk);
+  const { ledger, problems } = observe(talk.ledger, event);
+  talk.ledger = ledger;
+  const announced = announcedBy(event);
+  if (announced !== null) {
+    talk.announced.set(announced.pool, announcedNow(speaker.state, announced));
+    for (const info of announced.infos) talk.asked.delete(hashOf(info));
+  }
+  const more = event.way === "sent" ? sent(talk, event, speaker, windows) : received(talk, event, speaker);
+  return [...problems, ...more];
+}
+
+/** P19: at a tick every request of ours was answered, or was given up in time. */
+export function checkAnswers(talk: Conversation, state: State, peerId: PeerId): Problems {
+  const latestMs = state.timeMs - RPC_BLOCK_TIMEOUT_MS - TIMER_MS;
+  const ours = state.peers.get(peerId)?.live?.rpc?.ours ?? [];
+  return ours.flatMap(({ id, abandoned }) =>
+    !abandoned && (talk.open.get(id)?.atMs ?? latestMs) < latestMs ? [`still waits for response ${id}`] : [],
+  );
+}
+
+function received(talk: Conversation, { wire }: WireEvent, { body }: Speaker): Problems {
+  if (wire.channel === "best-tip" && wire.message.tag === "bestTip") talk.heard = tipOf(wire.message.header);
+  if (wire.channel !== "rpc" || wire.message.tag !== "response") return [];
+  const response = wire.message;
+  const hashes = talk.open.get(response.id)?.hashes ?? [];
+  talk.open.delete(response.id);
+  if (response.body.tag === "infos")
+    for (const info of response.body.infos.items) talk.asked.delete(hashOf(info));
+  for (const [index, hash] of hashes.entries()) {
+    const found = response.body.tag === "items" ? response.body.found[index] : null;
+    if (found?.tag === "some") body(hash);
+    else if (found !== undefined) for (const said of talk.announced.values()) said.failed.add(hash);
+  }
+  return [];
+}
+
+function sent(talk: Conversation, { wire }: WireEvent, speaker: Speaker, windows: Windows): Problems {
+  switch (wire.channel) {
+    case "best-tip":
+      return sentTip(talk, wire.message, speaker);
+    case "rpc":
+      return sentRpc(talk, wire.message, speaker);
+    case "transaction":
+    case "snark":
+    case "snark-job-commitment":
+      return wire.message.tag === "infos"
+        ? sentInfos(talk, wire.channel, wire.message, speaker, windows)
+        : sentWindow(talk, wire.channel, wire.message, speaker);
+    default:
+      return [];
+  }
+}
+
+function sentTip(talk: Conversation, message: BestTipMessage, { state }: Speaker): Problems {
+  if (message.tag !== "bestTip") return [];
+  const [last, tip] = [talk.told, tipOf(message.header)];
+  talk.told = tip;
+  const isNews = last === null || isPreferred(tip, last, state.config.chain);
+  return isNews ? [] : [`sent tip ${tip.hash}, which is not better than ${last.hash} before it`];
+}
+
+/** 7.4, Fetch: the greatest priorities first, and nobody again who was asked and did not serve it. */
+function sentRpc(talk: Conversation, message: RpcMessage, { state, peerId }: Speaker): Problems {
+  if (message.tag !== "request") return [];
+  const hashes = "hashes" in message.body ? message.body.hashes : [];
+  talk.open.set(message.id, { hashes, atMs: state.timeMs });
+  const problems: string[] = [];
+  let before: PoolInfo | null = null;
+  for (const hash of hashes) {
+    const { announcers, stage } = state.fetches.get(hash) ?? {};
+    // What a block needs is asked for as well, of whoever has the block.
+    if (peerId === null || stage?.tag !== "requested" || !stage.from.includes(peerId)) continue;
+    if (talk.asked.has(hash)) problems.push(`asked again for ${hash}`);
+    talk.asked.add(hash);
+    const info = announcers?.get(peerId);
+    if (info === undefined || stage.from.length > 1) continue;
+    if (before !== null && compare(info, before) < 0) problems.push(`asked for ${hash} after a lesser one`);
+    before = info;
+  }
+  return [...problems, ...checkAsked(state, message)];
+}
+
+function sentWindow(
+  talk: Conversation,
+  pool: PoolName,
+  message: Exclude<PoolMessage, { tag: "infos" }>,
+  { state, judged }: Speaker,
+): Problems {
+  const announced = talk.announced.get(pool);
+  if (message.tag !== "getNext" || announced === undefined) return [];
+  return unsettled(announced, [...talk.open.values()], state, judged);
+}
+
+/** 7.4: only to whom our tip is nothing new (gate), and nothing twice unless a band asks for it (P21). */
+function sentInfos(
+  talk: Conversation,
+  pool: PoolName,
+  { items, seq }: Extract<PoolMessage, { tag: "infos" }>,
+  { state }: Speaker,
+  windows: Windows,
+): Problems {
+  const problems: string[] = [];
+  const { heard } = talk;
+  const { tip } = state.chain;
+  const isLevel = heard !== null && (heard.hash === tip.hash || isPreferred(heard, tip, state.config.chain));
+  if (items.length > 0 && !isLevel) problems.push(`sent infos on ${pool} to a peer that is behind`);
+  for (const info of items) {
+    const key = `${pool} ${hashOf(info)}`;
+    const index = state.pools[pool].entries.get(hashOf(info))?.index;
+    if (index === undefined) continue;
+    if (talk.shown.get(key) === index && windows[pool][seq]?.hasBand === false)
+      problems.push(`sent the info of ${hashOf(info)} twice`);
+    talk.shown.set(key, index);
+  }
+  return problems;
+}
+
+type Windows = { readonly [Name in PoolName]: WireLedger["permits"][Name]["theirs"]["windows"] };
+
+/** As they were before the message that answers one of them. */
+const windowsOf = ({ ledger }: Conversation): Windows =>
+  Object.fromEntries(POOL_NAMES.map((pool) => [pool, ledger.permits[pool].theirs.windows])) as Windows;
