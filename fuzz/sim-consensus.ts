@@ -12,27 +12,33 @@ import { hash } from "../core/hash.ts";
 import type { Hash } from "../core/ids.ts";
 import { SLOTS_PER_SUB_WINDOW, SUB_WINDOWS } from "../core/limits.ts";
 import { type SimVerdict, signatureOf, verdictOf } from "./sim-items.ts";
-import { GENESIS_LEDGER, ledgerRoot } from "./sim-ledger.ts";
+import { genesisLedger, ledgerRoot } from "./sim-ledger.ts";
 
 /** Headers of the simulated chain: everything that chain selection looks at follows from the parent and the slot. */
 export interface ConsensusOptions {
   readonly slotsPerEpoch: number;
   readonly gracePeriodEnd: number;
   readonly slotMs: number;
+  /** Bytes by which every ledger is larger. */
+  readonly ballast: number;
 }
 
-/** Epochs so short that forks of a minute have different lock checkpoints. */
 /**
- * A third of an epoch is as long as the windows of densities, or longer: else a block may lose against one that it is built
+ * Epochs so short that forks of some minutes have different lock checkpoints. A third of an epoch is as long as the windows of densities, or longer: else a block may lose against one that it is built
  * on, and nobody would follow.
  */
-export const DEFAULT_CONSENSUS: ConsensusOptions = { slotsPerEpoch: 240, gracePeriodEnd: 20, slotMs: 1_000 };
+export const DEFAULT_CONSENSUS: ConsensusOptions = {
+  slotsPerEpoch: 240,
+  gracePeriodEnd: 20,
+  slotMs: 1_000,
+  ballast: 0,
+};
 
 const EMPTY_BODY = { transactions: [], snarks: [] };
 const NOBODY = "00".repeat(32);
 
 export function parametersOf(
-  { slotsPerEpoch, gracePeriodEnd, slotMs }: ConsensusOptions,
+  { slotsPerEpoch, gracePeriodEnd, slotMs, ballast }: ConsensusOptions,
   genesisMs: number,
 ): ChainParameters {
   const unsigned: UnsignedHeader = {
@@ -50,7 +56,7 @@ export function parametersOf(
     creator: NOBODY,
     timestamp: BigInt(genesisMs),
     bodyRoot: bodyRoot(EMPTY_BODY),
-    ledgerRoot: ledgerRoot(GENESIS_LEDGER),
+    ledgerRoot: ledgerRoot(genesisLedger(ballast)),
   };
   const genesis = tipOf({ ...unsigned, signature: signatureOf(headerDigest(unsigned), "valid") });
   return { slotsPerEpoch, gracePeriodEnd, slotMs, genesisMs, genesis };

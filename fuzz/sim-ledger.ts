@@ -1,7 +1,7 @@
 import type { BlockBody, SnarkInfo } from "../core/block.ts";
 import type { Hex } from "../core/bytes.ts";
 import { decode, encode } from "../core/codec/codec.ts";
-import { hex, struct, u32, vec } from "../core/codec/schema.ts";
+import { bytesUpTo, hex, struct, u32, vec } from "../core/codec/schema.ts";
 import { itemHash } from "../core/hash.ts";
 import type { Hash, JobId } from "../core/ids.ts";
 import { SortedMap } from "../core/sorted-map.ts";
@@ -13,13 +13,17 @@ export interface Ledger {
   readonly nonces: SortedMap<Hex, number>;
   /** Oldest first. */
   readonly jobs: ReadonlySet<JobId>;
+  /** The same in every block. */
+  readonly ballast: Uint8Array;
 }
 
-export const GENESIS_LEDGER: Ledger = {
+/** @param ballast bytes that mean nothing, so that it takes some chunks to stream */
+export const genesisLedger = (ballast: number): Ledger => ({
   height: 0,
   nonces: SortedMap.empty(),
   jobs: new Set(),
-};
+  ballast: new Uint8Array(ballast),
+});
 
 const ENTRIES_MAX = 1 << 16;
 const BYTES_MAX = 1 << 24;
@@ -28,24 +32,27 @@ const ledgerSchema = struct({
   height: u32,
   nonces: vec(struct({ sender: hex(32), nonce: u32 }), ENTRIES_MAX),
   jobs: vec(hex<JobId>(32), ENTRIES_MAX),
+  ballast: bytesUpTo(BYTES_MAX),
 });
 
 /** A ledger as it is streamed, named by the stream root. */
-export const encodeLedger = ({ height, nonces, jobs }: Ledger): Uint8Array =>
+export const encodeLedger = ({ height, nonces, jobs, ballast }: Ledger): Uint8Array =>
   encode(ledgerSchema, {
     height,
     nonces: [...nonces.entries()].map(([sender, nonce]) => ({ sender, nonce })),
     jobs: [...jobs],
+    ballast,
   });
 
 export function decodeLedger(bytes: Uint8Array): Ledger | null {
   const decoded = decode(ledgerSchema, bytes, BYTES_MAX);
   if (decoded.tag === "failed") return null;
-  const { height, nonces, jobs } = decoded.value;
+  const { height, nonces, jobs, ballast } = decoded.value;
   return {
     height,
     nonces: SortedMap.from(nonces.map(({ sender, nonce }) => [sender, nonce])),
     jobs: new Set(jobs),
+    ballast,
   };
 }
 
@@ -97,7 +104,7 @@ export function applyBody(
     nonces = nonces.set(content.info.sender, content.info.nonce);
     jobs.add(jobOf(hash));
   }
-  return { tag: "applied", ledger: { height: parent.height + 1, nonces, jobs } };
+  return { tag: "applied", ledger: { ...parent, height: parent.height + 1, nonces, jobs } };
 }
 
 export interface Room {

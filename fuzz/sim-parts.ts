@@ -67,7 +67,7 @@ export function createParts(host: ChainHost, options: ChainOptions): Parts {
     options,
     isGullible: options.isGullible(host.node),
     store: createStore(),
-    tree: genesisTree(genesis),
+    tree: genesisTree(genesis, options.ballast),
     prepared: new Map(),
     pools: new Map(),
     judged: new Map(),

@@ -1,6 +1,6 @@
 import type { BlockBody, Tip } from "../core/block.ts";
 import type { Hash } from "../core/ids.ts";
-import { GENESIS_LEDGER, type Ledger } from "./sim-ledger.ts";
+import { genesisLedger, type Ledger } from "./sim-ledger.ts";
 
 /** A block that was applied, with the ledger after it. */
 export interface TreeBlock {
@@ -18,8 +18,10 @@ export interface Path {
 
 export type Tree = ReadonlyMap<Hash, TreeBlock>;
 
-export const genesisTree = (genesis: Tip): Map<Hash, TreeBlock> =>
-  new Map([[genesis.hash, { tip: genesis, body: { transactions: [], snarks: [] }, ledger: GENESIS_LEDGER }]]);
+export const genesisTree = (genesis: Tip, ballast: number): Map<Hash, TreeBlock> =>
+  new Map([
+    [genesis.hash, { tip: genesis, body: { transactions: [], snarks: [] }, ledger: genesisLedger(ballast) }],
+  ]);
 
 /** The block and its ancestors, as far as they are kept, the newest first. */
 export function chainOf(tree: Tree, hash: Hash): readonly TreeBlock[] {

@@ -18,7 +18,7 @@ export const SUITES: readonly Suite[] = [
   { name: "slots", at: 1, every: 4 },
   { name: "large-pools", at: 1, every: 4 },
   { name: "withholders", at: 5, every: 10 },
-  { name: "far-behind", at: 8, every: 20 },
+  { name: "far-behind", at: 8, every: 10 },
 ];
 
 /** @returns what is wrong, or null. Does not throw. */

@@ -1,6 +1,8 @@
+import { CHUNK_BYTES } from "../../core/limits.ts";
 import { createChecker } from "../checker.ts";
 import { brokenPromises } from "../promises.ts";
 import { DEFAULT_CONSENSUS } from "../sim-consensus.ts";
+import { DEFAULT_LINK } from "../sim-host.ts";
 import { accountOf } from "../sim-items.ts";
 import { createRandom } from "../sim-random.ts";
 import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
@@ -9,14 +11,25 @@ import { type Cluster, type ClusterObserver, createCluster } from "../simulator.
 const BLOCKS = [130, 420] as const;
 const PAYMENT_CHANCE = 0.2;
 
-/** Two nodes make a long chain; the third catches up with it. */
+/** A ledger of several chunks, over lines on which each takes a second: sources come and go meanwhile. */
+const BALLAST = 4 * CHUNK_BYTES;
+const BYTES_PER_MS = 60;
+const STREAMING_MS = 6_000;
+
+/** Two nodes make a long chain; the third catches up with it, from one of them, or from both. */
 export function playFarBehind(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const random = createRandom(seed);
   const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({ nodes: 3, seed, observers: [checker, ...observers] });
+  const isLarge = random.chance(0.5);
+  const cluster: Cluster = createCluster({
+    nodes: 3,
+    seed,
+    ...(isLarge ? { chain: { ballast: BALLAST } } : {}),
+    observers: [checker, ...observers],
+  });
   cluster.dial(1, 0);
   cluster.runUntilQuiet();
-  const blocks = random.between(...BLOCKS);
+  const blocks = isLarge ? BLOCKS[1] : random.between(...BLOCKS);
   for (let number = 0; number < blocks; number++) {
     cluster.runFor(DEFAULT_CONSENSUS.slotMs);
     if (random.chance(PAYMENT_CHANCE))
@@ -24,8 +37,14 @@ export function playFarBehind(seed: number, observers: readonly ClusterObserver[
     cluster.produce(0);
   }
   cluster.runUntilQuiet();
+  if (isLarge) cluster.setLink({ ...DEFAULT_LINK, bytesPerMs: BYTES_PER_MS });
   cluster.dial(2, 0);
-  if (random.chance(0.5)) cluster.dial(2, 1);
+  if (isLarge) cluster.runFor(random.int(STREAMING_MS));
+  if (isLarge || random.chance(0.5)) cluster.dial(2, 1);
+  if (isLarge) {
+    cluster.runFor(random.int(STREAMING_MS));
+    if (random.chance(0.7)) cluster.kill(0);
+  }
   cluster.runUntilQuiet();
   return brokenPromises({ cluster, checker, submitted: [] });
 }

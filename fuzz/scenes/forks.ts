@@ -26,6 +26,7 @@ export function playForks(seed: number): readonly string[] {
       slotsPerEpoch: SLOTS_PER_EPOCH[random.int(SLOTS_PER_EPOCH.length)] ?? 30,
       gracePeriodEnd: random.int(100),
       slotMs: 1_000,
+      ballast: 0,
     },
     0,
   );
