@@ -1,12 +1,13 @@
 import type { AttemptId, Hash } from "../core/ids.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
-import { book, type Conversation, checkAnswers, freshConversation } from "./conversation.ts";
+import { book, type Conversation, checkAnswers, checkServed, freshConversation } from "./conversation.ts";
 import {
   checkExpiry,
   checkFetchProgress,
   checkNoAccusation,
   checkNothingLost,
+  checkPeerBytes,
   checkPlain,
   checkTip,
   type Problems,
@@ -94,13 +95,16 @@ export function createChecker(
       if (input.type === "tick") {
         fail(node, checkExpiry(state));
         for (const { peerId, live } of state.peers.values())
-          if (live !== null) fail(node, checkAnswers(talkOf(node, live.attemptId), state, peerId));
+          if (live !== null) {
+            const talk = talkOf(node, live.attemptId);
+            fail(node, [...checkAnswers(talk, state, peerId), ...checkServed(talk, state, peerId)]);
+          }
       }
       if (before !== null) {
         fail(node, checkNothingLost(before, state, actions));
         fail(node, checkTip(before, state));
       }
-      if (++steps % PLAIN_EVERY === 0) fail(node, checkPlain(state));
+      if (++steps % PLAIN_EVERY === 0) fail(node, [...checkPlain(state), ...checkPeerBytes(state)]);
     },
   };
 }

@@ -25,11 +25,16 @@ export interface Conversation {
   readonly announced: Map<PoolName, Announced>;
   /** By the id of our request, what it asked for. */
   readonly open: Map<number, Request>;
+  /** Requests of the peer that wait for our response, since when. */
+  readonly served: Map<number, number>;
   /** What the peer was asked for since it announced it last. */
   readonly asked: Set<Hash>;
   /** Of each info that was sent here the index that its entry had. */
   readonly shown: Map<string, number>;
 }
+
+/** The simulated services take some milliseconds; a process that stood still has its input late. */
+const SERVED_MS = 3_000;
 
 interface Request {
   readonly hashes: readonly Hash[];
@@ -42,6 +47,7 @@ export const freshConversation = (): Conversation => ({
   heard: null,
   announced: new Map(),
   open: new Map(),
+  served: new Map(),
   asked: new Set(),
   shown: new Map(),
 });
@@ -79,10 +85,25 @@ export function checkAnswers(talk: Conversation, state: State, peerId: PeerId): 
   );
 }
 
-function received(talk: Conversation, { wire }: WireEvent, { body }: Speaker): Problems {
+/** P19: at a tick no request of the peer waits for long, unless it waits for the line. */
+export function checkServed(talk: Conversation, state: State, peerId: PeerId): Problems {
+  const isBlocked = state.peers.get(peerId)?.live?.blocked.includes("rpc") ?? true;
+  const problems: string[] = [];
+  for (const [id, sinceMs] of talk.served) {
+    if (isBlocked) talk.served.set(id, state.timeMs);
+    else if (state.timeMs > sinceMs + SERVED_MS) problems.push(`has not answered request ${id}`);
+  }
+  return problems;
+}
+
+function received(talk: Conversation, { wire }: WireEvent, { body, state }: Speaker): Problems {
   if (wire.channel === "best-tip" && wire.message.tag === "bestTip") talk.heard = tipOf(wire.message.header);
-  if (wire.channel !== "rpc" || wire.message.tag !== "response") return [];
+  if (wire.channel !== "rpc") return [];
   const response = wire.message;
+  if (response.tag === "request") {
+    talk.served.set(response.id, state.timeMs);
+    return [];
+  }
   const hashes = talk.open.get(response.id)?.hashes ?? [];
   talk.open.delete(response.id);
   if (response.body.tag === "infos")
@@ -122,7 +143,10 @@ function sentTip(talk: Conversation, message: BestTipMessage, { state }: Speaker
 
 /** 7.4, Fetch: the greatest priorities first, and nobody again who was asked and did not serve it. */
 function sentRpc(talk: Conversation, message: RpcMessage, { state, peerId }: Speaker): Problems {
-  if (message.tag !== "request") return [];
+  if (message.tag !== "request") {
+    talk.served.delete(message.id);
+    return [];
+  }
   const hashes = "hashes" in message.body ? message.body.hashes : [];
   talk.open.set(message.id, { hashes, atMs: state.timeMs });
   const problems: string[] = [];

@@ -39,6 +39,17 @@ export function checkPlain(state: State): Problems {
   return stateHash(again) === stateHash(state) ? [] : ["the state is another after toJson and fromJson"];
 }
 
+/** So much of the state may be about one peer, as text: its unsettled infos are most of it. */
+const PEER_CHARS_MAX = 65_536;
+
+/** What a node remembers of a peer is bounded, whatever that peer does (P16). Now and then, as it takes long. */
+export function checkPeerBytes({ peers }: State): Problems {
+  return [...peers.values()].flatMap((peer) => {
+    const { length } = JSON.stringify(toJson(peer));
+    return length <= PEER_CHARS_MAX ? [] : [`keeps ${length} characters about ${short(peer.peerId)}`];
+  });
+}
+
 /** Honest nodes never accuse each other of what only a liar does (section 1). @param isLiar who may be accused */
 export function checkNoAccusation(
   actions: readonly Action[],
