@@ -1,7 +1,14 @@
 import type { AttemptId, Hash } from "../core/ids.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
-import { book, type Conversation, checkAnswers, checkServed, freshConversation } from "./conversation.ts";
+import {
+  book,
+  type Conversation,
+  checkAnswers,
+  checkServed,
+  checkSources,
+  freshConversation,
+} from "./conversation.ts";
 import {
   checkExpiry,
   checkFetchProgress,
@@ -97,7 +104,11 @@ export function createChecker(
         for (const { peerId, live } of state.peers.values())
           if (live !== null) {
             const talk = talkOf(node, live.attemptId);
-            fail(node, [...checkAnswers(talk, state, peerId), ...checkServed(talk, state, peerId)]);
+            const laws = [checkAnswers, checkServed, checkSources];
+            fail(
+              node,
+              laws.flatMap((law) => law(talk, state, peerId)),
+            );
           }
       }
       if (before !== null) {

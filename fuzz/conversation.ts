@@ -96,6 +96,13 @@ export function checkServed(talk: Conversation, state: State, peerId: PeerId): P
   return problems;
 }
 
+/** 7.8: while something is streamed, everybody who is there was asked for it. */
+export function checkSources(talk: Conversation, { peers, download }: State, peerId: PeerId): Problems {
+  if (!download?.isActive || peers.get(peerId)?.live?.streaming == null) return [];
+  const wasAsked = download.sources.has(peerId) || talk.ledger.streams.ours.nextId > 0;
+  return wasAsked ? [] : [`streams, and has not asked ${peerId}`];
+}
+
 function received(talk: Conversation, { wire }: WireEvent, { body, state }: Speaker): Problems {
   if (wire.channel === "best-tip" && wire.message.tag === "bestTip") talk.heard = tipOf(wire.message.header);
   if (wire.channel !== "rpc") return [];
