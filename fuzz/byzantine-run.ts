@@ -1,15 +1,21 @@
-import type { Reason, Rejection } from "../core/reasons.ts";
-import type { Behaviour } from "./byzantine/behaviour.ts";
-import { BEHAVIOURS, type LiarResult, playByzantine } from "./byzantine.ts";
+import type { Behaviour, Trial } from "./byzantine/behaviour.ts";
+import { wrongEnds } from "./byzantine/ends.ts";
+import { ITEM_TRIALS } from "./byzantine/item-trials.ts";
+import { KEY_TRIALS } from "./byzantine/key-trials.ts";
+import { OFFER_TRIALS } from "./byzantine/offer-trials.ts";
+import { BEHAVIOURS, playByzantine } from "./byzantine.ts";
 import { createRandom } from "./sim-random.ts";
 import type { ClusterObserver } from "./simulator.ts";
+
+/** What is tried besides, one of them with each seed. */
+export const TRIALS: readonly Trial[] = [...OFFER_TRIALS, ...KEY_TRIALS, ...ITEM_TRIALS];
 
 const HONEST = 3;
 const LIARS = 3;
 const VICTIMS = [0, 1];
 const ROUNDS = 2;
 
-/** Three liars, each with one behaviour: it has to end as that says, with both whom it dials. */
+/** Three liars, each with one behaviour: it has to end as that says, with both whom it dials. And a trial. */
 export function playByzantineSeed(
   seed: number,
   observers: readonly ClusterObserver[] = [],
@@ -18,7 +24,11 @@ export function playByzantineSeed(
   // What one needs of the honest nodes' pools would change what another may end in.
   const alone = drawn.filter(isParticular).map((behaviour) => [behaviour]);
   const together = drawn.filter((behaviour) => !isParticular(behaviour));
-  return [together, ...alone].flatMap((behaviours) => playTogether(seed, behaviours, observers));
+  const trial = TRIALS[seed % TRIALS.length];
+  return [
+    ...[together, ...alone].flatMap((behaviours) => playTogether(seed, behaviours, observers)),
+    ...(trial?.play(seed, observers) ?? []),
+  ];
 }
 
 const isParticular = (behaviour: Behaviour): boolean =>
@@ -42,7 +52,7 @@ function playTogether(
     rounds: ROUNDS,
     observers,
   });
-  return [...broken, ...liars.flatMap(wrongEnd)];
+  return [...broken, ...liars.flatMap(wrongEnds)];
 }
 
 /** All behaviours come once, in an order drawn anew, before any comes again. */
@@ -55,21 +65,3 @@ function drawBehaviours(seed: number): readonly Behaviour[] {
   const from = LIARS * (seed - 1 - round * seedsPerRound);
   return drawn.slice(from, from + LIARS);
 }
-
-function wrongEnd({ behaviours, endings, rejections }: LiarResult): readonly string[] {
-  return behaviours.flatMap((behaviour) => {
-    const { name, place, endsIn } = behaviour;
-    if (place === "signal" && !rejections.includes(endsIn as Rejection))
-      return [`"${name}" was not refused for ${endsIn}, but [${rejections}]`];
-    const expected = place === "connection" && endsIn !== null ? VICTIMS.map(() => endsIn) : [];
-    const ours = endings.filter(({ by }) => by === "us").filter(({ reason }) => !isBorne(behaviour, reason));
-    const reasons = ours.map(({ reason }) => reason);
-    const victims = new Set(ours.map(({ honest }) => honest));
-    const isRight = reasons.every((reason) => reason === expected[0]) && victims.size === expected.length;
-    return isRight ? [] : [`"${name}" ended in [${reasons}] and not in [${expected}]`];
-  });
-}
-
-/** A block makes room in a full pool: what the liar has announced is asked for then, and it does not have it. */
-const isBorne = (behaviour: Behaviour, reason: Reason): boolean =>
-  behaviour.endsIn === null && isParticular(behaviour) && reason === "doesNotHave";

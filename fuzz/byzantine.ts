@@ -1,13 +1,17 @@
 import type { PeerId } from "../core/ids.ts";
-import { type Reason, type Rejection, severity } from "../core/reasons.ts";
+import { type Reason, severity } from "../core/reasons.ts";
+import { ATTEMPT_LIES } from "./byzantine/attempt-lies.ts";
 import type { Behaviour, Needs } from "./byzantine/behaviour.ts";
 import { CONTROL_LIES } from "./byzantine/control-lies.ts";
+import { type LiarEnding, type LiarPlan, type LiarResult, reasonsOf } from "./byzantine/ends.ts";
 import { FLOOD_LIES } from "./byzantine/floods.ts";
 import { FULL_POOL_LIES } from "./byzantine/full-pool-lies.ts";
+import { createLaws } from "./byzantine/laws.ts";
 import { createLiar, type LiarProcess } from "./byzantine/liar.ts";
 import { POOL_LIES } from "./byzantine/pool-lies.ts";
 import { RPC_LIES } from "./byzantine/rpc-lies.ts";
 import { SIGNAL_LIES } from "./byzantine/signal-lies.ts";
+import { SLOW_LIES } from "./byzantine/slow-lies.ts";
 import { STREAM_LIES } from "./byzantine/stream-lies.ts";
 import { TIP_LIES } from "./byzantine/tip-lies.ts";
 import { createChecker } from "./checker.ts";
@@ -25,8 +29,10 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   ...TIP_LIES,
   ...RPC_LIES,
   ...STREAM_LIES,
+  ...SLOW_LIES,
   ...FLOOD_LIES,
   ...SIGNAL_LIES,
+  ...ATTEMPT_LIES,
 ];
 
 export interface ByzantineOptions {
@@ -39,32 +45,11 @@ export interface ByzantineOptions {
   readonly observers?: readonly ClusterObserver[];
 }
 
-export interface LiarPlan {
-  readonly node: number;
-  /** All of them on the same connections: what one changes the next is given. */
-  readonly behaviours: readonly Behaviour[];
-  /** The honest nodes that it dials; all if nothing is said. */
-  readonly victims?: readonly number[];
-}
-
 export interface ByzantineResult {
   readonly cluster: Cluster;
   readonly liars: readonly LiarResult[];
   /** What the honest nodes have not kept of section 7.4, while the liars were there or after they had left. */
   readonly broken: readonly string[];
-}
-
-export interface LiarResult extends LiarPlan {
-  /** How connections with it ended, on the honest side, and what its offers were answered with. */
-  readonly endings: readonly LiarEnding[];
-  readonly rejections: readonly Rejection[];
-  readonly notes: ReadonlyMap<string, number>;
-}
-
-export interface LiarEnding {
-  readonly honest: number;
-  readonly by: "us" | "them" | "world";
-  readonly reason: Reason;
 }
 
 /** In each some submit, and somebody may make a block. */
@@ -77,6 +62,7 @@ const SETTLING_MS = 40_000;
 const EARLY_SENDER = 500;
 /** A violation is found out at once, and its key stays banned. */
 const QUICK_SETTLING_MS = 15_000;
+const RETURNING_MS = 2_000;
 /** All of a run is in one epoch, so that of two tips the higher is better. */
 const SLOTS_PER_EPOCH = 7_200;
 
@@ -93,7 +79,7 @@ export function playByzantine({
   observers = [],
 }: ByzantineOptions): ByzantineResult {
   const isLiar = (node: number): boolean => plans.some((plan) => plan.node === node);
-  const endings: (LiarEnding & { readonly peerId: PeerId })[] = [];
+  const seenOf = createSeen();
   const submissions = createSubmissions();
   const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
   const needs = plans.flatMap(({ behaviours }) => behaviours.flatMap(needsOf));
@@ -102,8 +88,12 @@ export function playByzantine({
     nodes,
     seed,
     config: { capacity },
-    observers: [checker, noting(endings), submissions.observer, ...observers],
-    chain: { slotsPerEpoch: SLOTS_PER_EPOCH, transactionsMax: 4 },
+    observers: [checker, createLaws(isLiar), seenOf.observer, submissions.observer, ...observers],
+    chain: {
+      slotsPerEpoch: SLOTS_PER_EPOCH,
+      transactionsMax: 4,
+      isBatchOnly: needs.some((need) => need.isBatchOnly === true),
+    },
   });
   const liars = plans.map(({ node, behaviours }) =>
     createLiar(cluster, { index: node, seed: seed + 1_000 * node, behaviours }),
@@ -117,35 +107,40 @@ export function playByzantine({
   for (let number = 0; number < items; number++)
     submit(cluster, honest[0] ?? 0, EARLY_SENDER, number, submissions);
   cluster.runUntilQuiet();
-  for (const [number, { victims = honest }] of plans.entries())
-    for (const to of victims) liars[number]?.dial(to);
+  for (const [number, { node, behaviours, victims = honest }] of plans.entries()) {
+    for (const to of victims) {
+      if (behaviours.some(isReply)) cluster.dial(to, node);
+      if (!behaviours.every(isReply)) liars[number]?.dial(to);
+    }
+  }
   for (let round = 0; round < rounds; round++) happen(cluster, honest, round, submissions);
   const isQuick = plans.every((plan) => reasonsOf(plan).every(isViolation));
-  cluster.runFor(isQuick ? QUICK_SETTLING_MS : SETTLING_MS);
+  const settlingMs = plans.flatMap(({ behaviours }) => behaviours.map(settlingMsOf));
+  cluster.runFor(isQuick ? QUICK_SETTLING_MS : Math.max(...settlingMs));
   const seen = {
     cluster: { ...cluster, nodes: honest.map(cluster.node) },
     checker,
     submitted: submissions.all,
   };
-  const ended = [...endings];
+  const results = plans.map((plan, number) => ({
+    ...plan,
+    ...seenOf.resultOf(cluster, plan, liars[number]),
+    punishers: honest.filter((index) =>
+      cluster.node(index).state.offenders.has(cluster.identity(plan.node).peerId),
+    ).length,
+  }));
   const brokenWith = brokenPromises(seen).map((problem) => `with liars: ${problem}`);
+  // Whoever is banned comes back at once, and must be refused (laws.ts).
+  for (const [number, { victims = honest }] of plans.entries())
+    for (const to of isQuick ? victims : []) liars[number]?.dial(to);
+  if (isQuick) cluster.runFor(RETURNING_MS);
   for (const liar of liars) liar.leave();
   cluster.runUntilQuiet();
   const brokenAfter = brokenPromises(seen).map((problem) => `after them: ${problem}`);
-  return {
-    cluster,
-    broken: [...brokenWith, ...brokenAfter],
-    liars: plans.map((plan, number) => ({ ...plan, ...resultOf(cluster, plan, liars[number], ended) })),
-  };
+  const unanswered = cluster.web.unanswered();
+  const silence = unanswered === 0 ? [] : [`${unanswered} offers were not answered`];
+  return { cluster, broken: [...brokenWith, ...brokenAfter, ...silence], liars: results };
 }
-
-/**
- * What an honest side may say when it ends a connection with this liar; null: it may not end it. A liar with several
- * behaviours is ended for the first that is found out.
- */
-export const reasonsOf = ({ behaviours }: LiarPlan): readonly (Reason | null)[] => [
-  ...new Set(behaviours.map((behaviour) => (behaviour.place === "connection" ? behaviour.endsIn : null))),
-];
 
 const isViolation = (reason: Reason | null): boolean => reason !== null && severity(reason) === "violation";
 
@@ -180,33 +175,45 @@ function submit(
 const needsOf = (behaviour: Behaviour): readonly Needs[] =>
   behaviour.place === "connection" && behaviour.needs !== undefined ? [behaviour.needs] : [];
 
-const noting = (endings: (LiarEnding & { readonly peerId: PeerId })[]): ClusterObserver => ({
-  after: ({ index }, _input, { state, actions }) => {
-    for (const action of actions) {
-      // Connections that were not ready have no other end than this.
-      if (action.type === "connection/disconnect") {
-        const peerId = state.attempts.get(action.attemptId)?.peerId ?? null;
-        if (peerId !== null) endings.push({ honest: index, by: "us", reason: action.reason, peerId });
-      } else if (action.type === "connection/ended" && action.by !== "us") {
-        const { by, reason, peerId } = action;
-        endings.push({ honest: index, by, reason, peerId });
-      }
-    }
-  },
-});
+const settlingMsOf = (behaviour: Behaviour): number =>
+  behaviour.place === "connection" ? (behaviour.settlingMs ?? SETTLING_MS) : SETTLING_MS;
 
-function resultOf(
-  cluster: Cluster,
-  { node }: LiarPlan,
-  liar: LiarProcess | undefined,
-  endings: readonly (LiarEnding & { readonly peerId: PeerId })[],
-): Pick<LiarResult, "endings" | "rejections" | "notes"> {
-  const { peerId: of } = cluster.identity(node);
+/** It lies when it is dialed. */
+const isReply = (behaviour: Behaviour): boolean =>
+  behaviour.place === "attempt" && behaviour.label === "pollen/answer/1";
+
+/** What honest nodes do with their connections. */
+function createSeen() {
+  const endings: (LiarEnding & { readonly peerId: PeerId })[] = [];
+  const ready: PeerId[] = [];
+  const observer: ClusterObserver = {
+    after: ({ index }, _input, { state, actions }) => {
+      for (const action of actions) {
+        // Connections that were not ready have no other end than this.
+        if (action.type === "connection/disconnect") {
+          const peerId = state.attempts.get(action.attemptId)?.peerId ?? null;
+          if (peerId !== null) endings.push({ honest: index, by: "us", reason: action.reason, peerId });
+        } else if (action.type === "connection/ended" && action.by !== "us") {
+          const { by, reason, peerId } = action;
+          endings.push({ honest: index, by, reason, peerId });
+        } else if (action.type === "connection/ready") {
+          ready.push(action.peerId);
+        }
+      }
+    },
+  };
   return {
-    endings: endings
-      .filter(({ peerId, reason }) => peerId === of && severity(reason) !== "neutral")
-      .map(({ honest, by, reason }) => ({ honest, by, reason })),
-    rejections: liar?.rejections ?? [],
-    notes: liar?.notes ?? new Map(),
+    observer,
+    resultOf: (cluster: Cluster, { node }: LiarPlan, liar: LiarProcess | undefined) => {
+      const { peerId: of } = cluster.identity(node);
+      return {
+        endings: endings
+          .filter(({ peerId, reason }) => peerId === of && severity(reason) !== "neutral")
+          .map(({ honest, by, reason }) => ({ honest, by, reason })),
+        rejections: [...(liar?.rejections ?? [])],
+        notes: new Map(liar?.notes),
+        connected: ready.filter((peerId) => peerId === of).length,
+      };
+    },
   };
 }

@@ -102,7 +102,7 @@ export function createChecker(
       if (input.type === "tick") {
         fail(node, checkExpiry(state));
         for (const { peerId, live } of state.peers.values())
-          if (live !== null) {
+          if (live !== null && !liars.has(keyOf(node, live.attemptId))) {
             const talk = talkOf(node, live.attemptId);
             const laws = [checkAnswers, checkServed, checkSources];
             fail(

@@ -119,6 +119,8 @@ function received(talk: Conversation, { wire }: WireEvent, { body, state }: Spea
     const found = response.body.tag === "items" ? response.body.found[index] : null;
     if (found?.tag === "some") body(hash);
     else if (found !== undefined) for (const said of talk.announced.values()) said.failed.add(hash);
+    // A shorter list leaves the rest for another request.
+    else talk.asked.delete(hash);
   }
   return [];
 }

@@ -2,24 +2,25 @@ import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import type { ChannelMessage, ChannelName } from "../../core/channels/table.ts";
 import type { AttemptId, Hash } from "../../core/ids.ts";
 import type { Reason, Rejection } from "../../core/reasons.ts";
+import type { SignalLabel } from "../../core/services.ts";
 import type { SimChain } from "../sim-chain.ts";
 import type { Identity } from "../sim-identity.ts";
 import type { SimTransaction } from "../sim-items.ts";
 import type { SimNode } from "../sim-node.ts";
 import type { Random } from "../sim-random.ts";
-import type { Cluster } from "../simulator.ts";
+import type { Cluster, ClusterObserver } from "../simulator.ts";
 
 /**
  * One way to break the protocol, or to be of no use within it. A hostile peer is a production node that connects, says
  * Hello and keeps alive like any other, with one or several of these between it and its transport.
  */
-export type Behaviour = ConnectionBehaviour | SignalBehaviour;
+export type Behaviour = ConnectionBehaviour | SignalBehaviour | AttemptBehaviour;
 
 /**
  * Where a behaviour shows. Two are still to be filled: `relay` lies on the channels of 7.1 and 7.2 (step 4), and
  * `addresses` in its answers to Peers (7.7). Both will be made like those of a connection, over a `Line`.
  */
-export type Place = "connection" | "signal" | "relay" | "addresses";
+export type Place = "connection" | "signal" | "attempt" | "relay" | "addresses";
 
 interface Named {
   readonly place: Place;
@@ -34,6 +35,12 @@ export interface ConnectionBehaviour extends Named {
   readonly endsIn: Reason | null;
   /** Else what it does cannot happen. */
   readonly needs?: Needs;
+  /** It is found out before a Hello has proven whose key that is: nobody is punished. */
+  readonly isStranger?: boolean;
+  /** How often the liar must have noted something, at least and at most, for each connection that it was told to make. */
+  readonly notes?: Readonly<Record<string, readonly [number, number]>>;
+  /** How long the honest side may take to find it out, if that is longer than for others. */
+  readonly settlingMs?: number;
   /** One for each connection. */
   readonly create: (line: Line) => Lie;
 }
@@ -44,6 +51,8 @@ export interface Needs {
   readonly items?: number;
   /** Transactions that their pools hold at most. */
   readonly capacity?: number;
+  /** Their chain judges batches as a whole. */
+  readonly isBatchOnly?: boolean;
 }
 
 export interface SignalBehaviour extends Named {
@@ -52,6 +61,23 @@ export interface SignalBehaviour extends Named {
   readonly endsIn: Rejection;
   /** Posts something to the honest node with this index. The liar is connected with it by a sound offer as well. */
   readonly post: (liar: Liar, to: number) => void;
+}
+
+/** The liar's own attempts, of which none may come to a connection, and for which no key is punished (section 5). */
+export interface AttemptBehaviour extends Named {
+  readonly place: "attempt";
+  readonly endsIn: null;
+  /** The signal that lies. If it is an answer, it is the honest side that dials. */
+  readonly label: Extract<SignalLabel, "pollen/offer/1" | "pollen/answer/1">;
+  /** @returns with its signature, what is sealed in the place of the sound one */
+  readonly forge: (liar: Liar, unsigned: Uint8Array) => Uint8Array;
+}
+
+/** A run of its own, for what needs other nodes, other links or more time than the behaviours that share one. */
+export interface Trial {
+  readonly name: string;
+  /** @returns what the honest side has not done as it should; throws at the first step that breaks a law */
+  readonly play: (seed: number, observers?: readonly ClusterObserver[]) => readonly string[];
 }
 
 /** What is done on one connection. What is left out is done as a production node does it. */
@@ -80,6 +106,10 @@ export interface Line {
   readonly request: (body: RpcRequest, done: (body: RpcResponse) => void) => void;
   /** The production node hears this as if the honest side had said it. */
   readonly pretend: (heard: ChannelMessage) => void;
+  /** The transport closes, without a Goodbye. */
+  readonly hangUp: () => void;
+  /** The honest side's transport is full on this channel, from now on or for so long. */
+  readonly stopReading: (channel: ChannelName, forMs?: number) => void;
   /** Later, if the connection still is there. */
   readonly after: (delayMs: number, run: () => void) => void;
 }

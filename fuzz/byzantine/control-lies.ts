@@ -27,7 +27,13 @@ function withoutPing(said: ChannelMessage, { pretend }: Line): readonly ChannelM
   return [];
 }
 
-export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
+export const NO_PONG: ConnectionBehaviour = changing("no Pong", "4", "timeout", (said, line) => {
+  if (said.channel === "control" && said.message.tag === "pong") return [];
+  return withoutPing(said, line);
+});
+
+/** What no key is punished for: no Hello has proven it. */
+const STRANGERS: readonly ConnectionBehaviour[] = [
   // Nor anything else on control: it would be the first message there.
   changing("no Hello", "4", "timeout", (said) => (said.channel === "control" ? [] : [said])),
   changing("a Ping before Hello", "4", "badState", (said) =>
@@ -43,6 +49,10 @@ export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
       ? [control({ ...said.message, version: 0 })]
       : [said],
   ),
+];
+
+export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
+  ...STRANGERS.map((behaviour) => ({ ...behaviour, isStranger: true })),
   changing("a second Hello", "4", "badState", (said) =>
     said.channel === "control" && said.message.tag === "hello" ? [said, said] : [said],
   ),
@@ -52,10 +62,7 @@ export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
       : [said],
   ),
 
-  changing("no Pong", "4", "timeout", (said, line) => {
-    if (said.channel === "control" && said.message.tag === "pong") return [];
-    return withoutPing(said, line);
-  }),
+  NO_PONG,
   lying("says nothing more", "4", "timeout", () => {
     let isSilent = false;
     return {

@@ -1,4 +1,5 @@
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import { RECONCILE_ROUNDS_MAX } from "../../core/limits.ts";
 import type { Reason } from "../../core/reasons.ts";
 import { type ConnectionBehaviour, changing, type Line, lying } from "./behaviour.ts";
 import { fakeInfo, infos, payment, response } from "./messages.ts";
@@ -72,11 +73,14 @@ export const FULL_POOL_LIES: readonly ConnectionBehaviour[] = [
     needs: { items: 20, capacity: 5 },
   },
   reconciling("a reconciliation without an answer", null, () => null),
-  reconciling("a reconciliation without an end", null, (_request, line) => {
-    const [xor = 0n, sum = 0n] = randomIds(line, 2);
-    const body = { tag: "fingerprint", count: line.liar.random.int(1_000), xor, sum } as const;
-    return { tag: "reconcile", cursor: cursorOf(line), ranges: [{ ...WHOLE, body }] };
-  }),
+  {
+    ...reconciling("a reconciliation without an end", null, (_request, line) => {
+      const [xor = 0n, sum = 0n] = randomIds(line, 2);
+      const body = { tag: "fingerprint", count: line.liar.random.int(1_000), xor, sum } as const;
+      return { tag: "reconcile", cursor: cursorOf(line), ranges: [{ ...WHOLE, body }] };
+    }),
+    notes: { reconcile: [1, RECONCILE_ROUNDS_MAX] },
+  },
   finding("a reconciliation that finds what is not", null, 0),
   finding("infos of what was not asked for", "responseMismatch", 1),
   finding("more infos than short ids", "responseMismatch", 200),

@@ -1,10 +1,10 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { Event } from "../../core/actions.ts";
-import { ascii, toHex } from "../../core/bytes.ts";
+import { ascii, concatBytes, toHex } from "../../core/bytes.ts";
 import { itemHash } from "../../core/hash.ts";
 import type { AttemptId, Hash } from "../../core/ids.ts";
 import type { Rejection } from "../../core/reasons.ts";
-import type { Services, Transport } from "../../core/services.ts";
+import type { Crypto, Services, Transport } from "../../core/services.ts";
 import { createChain, DEFAULT_CHAIN, type SimChain } from "../sim-chain.ts";
 import { createCrypto } from "../sim-crypto.ts";
 import type { Host, Later } from "../sim-host.ts";
@@ -30,6 +30,8 @@ export interface LiarOptions {
   readonly index: number;
   readonly seed: number;
   readonly behaviours: readonly Behaviour[];
+  /** How far its clock is ahead, ms. */
+  readonly skewMs?: number;
 }
 
 const SERVICE_MS = [0, 3] as const;
@@ -40,7 +42,10 @@ const POSTS_AFTER_MS = [2_000, 6_000] as const;
  * Takes the place of a node of the cluster: its own process ends before it has said anything, and another with the same
  * key and address begins, which is no part of the cluster. So whoever looks at the living nodes sees the honest ones.
  */
-export function createLiar(cluster: Cluster, { index, seed, behaviours }: LiarOptions): LiarProcess {
+export function createLiar(
+  cluster: Cluster,
+  { index, seed, behaviours, skewMs = 0 }: LiarOptions,
+): LiarProcess {
   const { clock, network, vault, web } = cluster;
   const { config } = cluster.node(index).state;
   cluster.kill(index);
@@ -63,6 +68,7 @@ export function createLiar(cluster: Cluster, { index, seed, behaviours }: LiarOp
     config,
     seed: toHex(sha256(ascii(`liar ${seed}`))),
     clock,
+    skewMs,
     isRecorded: false,
     observer: {
       before: () => {},
@@ -101,7 +107,7 @@ export function createLiar(cluster: Cluster, { index, seed, behaviours }: LiarOp
           },
         },
         signaling: web.signalingOf(host),
-        crypto: createCrypto(identity, vault, later, host.give),
+        crypto: forging(createCrypto(identity, vault, later, host.give)),
         chain: own,
         streams,
         operator: { answer },
@@ -117,6 +123,26 @@ export function createLiar(cluster: Cluster, { index, seed, behaviours }: LiarOp
     const line = lines.get(attemptId) ?? openLine(liar, transport, to, attemptId, lies);
     lines.set(attemptId, line);
     return line;
+  }
+
+  function forging(crypto: Crypto): Crypto {
+    return {
+      ...crypto,
+      seal: (attemptId, label, unsigned, prefix, recipient) => {
+        const lie = behaviours.find(
+          (behaviour) => behaviour.place === "attempt" && behaviour.label === label,
+        );
+        if (lie?.place !== "attempt") {
+          crypto.seal(attemptId, label, unsigned, prefix, recipient);
+          return;
+        }
+        liar.note("forged");
+        const signed = lie.forge(liar, unsigned);
+        const kind = label === "pollen/offer/1" ? "offer" : "answer";
+        const envelope = vault.seal(kind, recipient, concatBytes(prefix, signed));
+        later(() => node.give({ type: "event/signalSealed", attemptId, signed, envelope }));
+      },
+    };
   }
 
   function hear(event: Event): void {
@@ -162,5 +188,6 @@ export function createLiar(cluster: Cluster, { index, seed, behaviours }: LiarOp
       if (heard !== undefined) network.vanish(heard);
     },
   };
+  if (heard !== undefined) web.listen(heard, cluster.addressOf(index).port);
   return liar;
 }

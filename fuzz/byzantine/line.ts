@@ -42,6 +42,16 @@ export function openLine(
   const after = (delayMs: number, run: () => void): void =>
     cluster.clock.after(delayMs, () => (isOpen("control") ? run() : undefined), "background");
 
+  /** Tells the honest side what the simulated transport cannot: it carries bytes only, and its line is never full. */
+  const tell = (
+    type: "event/textReceived" | "event/channelBlocked" | "event/channelDrained",
+    channel: ChannelName,
+  ) => {
+    const victim = cluster.node(to);
+    const theirs = victim.state.peers.get(identity.peerId)?.live?.attemptId;
+    if (theirs !== undefined) victim.give({ type, attemptId: theirs, channel });
+  };
+
   const line: Line = {
     liar,
     to,
@@ -52,13 +62,12 @@ export function openLine(
     say: (...messages) => {
       for (const message of messages) sayBytes(message.channel, encodeMessage(message));
     },
-    sayText: (channel) =>
-      after(TEXT_FLIGHT_MS, () => {
-        const victim = cluster.node(to);
-        const theirs = victim.state.peers.get(identity.peerId)?.live?.attemptId;
-        // The simulated transport carries bytes only.
-        if (theirs !== undefined) victim.give({ type: "event/textReceived", attemptId: theirs, channel });
-      }),
+    sayText: (channel) => after(TEXT_FLIGHT_MS, () => tell("event/textReceived", channel)),
+    hangUp: () => transport.close(attemptId, false),
+    stopReading: (channel, forMs) => {
+      after(0, () => tell("event/channelBlocked", channel));
+      if (forMs !== undefined) after(forMs, () => tell("event/channelDrained", channel));
+    },
     pretend: (heard) =>
       after(PRETENDED_MS, () => {
         const { channel } = heard;

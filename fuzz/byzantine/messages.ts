@@ -10,6 +10,7 @@ import type { Hash } from "../../core/ids.ts";
 import type { PoolInfo, PoolName } from "../../core/pools.ts";
 import { accountOf, type SimTransaction, type SimVerdict } from "../sim-items.ts";
 import type { Random } from "../sim-random.ts";
+import type { Line } from "./behaviour.ts";
 
 /** What liars say, written from section 7 alone. */
 
@@ -90,3 +91,7 @@ export const payment = (random: Random, verdict: SimVerdict = "valid"): SimTrans
   verdict,
   salt: 0,
 });
+
+/** A block of the honest side has taken that payment out of its pool. */
+export const isSpent = ({ liar, to }: Line, { sender }: SimTransaction): boolean =>
+  liar.cluster.chain(to).best().ledger.nonces.has(sender);

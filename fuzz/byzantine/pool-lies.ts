@@ -9,6 +9,7 @@ import {
   getNext,
   type Infos,
   infos,
+  isSpent,
   payment,
   randomHex,
   refloor,
@@ -20,6 +21,12 @@ import {
 
 /** Beyond the seqs that a production node has come to within a test. */
 const SEQ = 1_000_000;
+const MANY = Number.POSITIVE_INFINITY;
+/** As many as are asked for at once: they are verified together. */
+const BATCH = 16;
+/** The liar holds the items by then itself, and the honest side what is good of them. */
+const SUBMITTED_MS = 200;
+const KEPT_MS = 5_000;
 /** An info on the wire: hash, fee, sender, nonce. */
 const INFO_BYTES = 32 + 8 + 32 + 4;
 /** Tag, cursor, seq, and a rest that is None. */
@@ -116,6 +123,31 @@ export const POOL_LIES: readonly ConnectionBehaviour[] = [
     submitted("valid"),
   ),
   changing("invalid items", "5", "invalidItem", (said) => [said], submitted("invalid")),
+  {
+    ...answering("invalid items in a batch of good ones", "5, 7.4", "invalidItem", (line, seq) => {
+      const { liar, to } = line;
+      const { cluster, random } = liar;
+      const bad = new Set(Array.from({ length: random.between(1, 3) }, () => random.int(BATCH)));
+      const made = Array.from({ length: BATCH }, (_, place) => {
+        const transaction = payment(random, bad.has(place) ? "invalid" : "valid");
+        return { ...transaction, hash: liar.submit(transaction) };
+      });
+      line.after(SUBMITTED_MS, () => line.say(infos("transaction", seq, made)));
+      cluster.clock.after(
+        KEPT_MS,
+        () => {
+          const { entries } = cluster.node(to).state.pools.transaction;
+          for (const item of made)
+            if (item.verdict === "valid")
+              liar.note(entries.has(item.hash) || isSpent(line, item) ? "kept" : "lost");
+        },
+        "background",
+      );
+      return [];
+    }),
+    needs: { isBatchOnly: true },
+    notes: { kept: [1, MANY], lost: [0, 0] },
+  },
   changing("items that are not valid now", "5", null, (said) => [said], submitted("notNow", 3)),
   lying("items that are none", "5", "invalidItem", (line) => {
     const bytes = Uint8Array.of(9, 9, 9);

@@ -11,6 +11,7 @@ const ID = 1_000_000;
 const LATE_MS = 4_500;
 /** Three times what may be asked at once. */
 const REQUESTS = 48;
+const MANY = Number.POSITIVE_INFINITY;
 
 /** Of what the liar announced first, so that it is asked. */
 const answered = (
@@ -56,17 +57,20 @@ export const RPC_LIES: readonly ConnectionBehaviour[] = [
     line.after(LATE_MS, () => line.say(response(id, body)));
     return [];
   }),
-  saying("more requests than the buckets hold", "7.7", null, (line) => {
-    let left = REQUESTS;
-    const ask = (): void => {
-      if (left-- > 0)
-        line.request({ tag: "bestTip" }, ({ tag }) => {
-          line.liar.note(tag);
-          ask();
-        });
-    };
-    ask();
-  }),
+  {
+    ...saying("more requests than the buckets hold", "7.7", null, (line) => {
+      let left = REQUESTS;
+      const ask = (): void => {
+        if (left-- > 0)
+          line.request({ tag: "bestTip" }, ({ tag }) => {
+            line.liar.note(tag);
+            ask();
+          });
+      };
+      ask();
+    }),
+    notes: { bestTip: [1, REQUESTS - 1], busy: [1, MANY] },
+  },
   saying("a Reconcile of everything, again and again", "7.7", null, (line) => {
     let left = REQUESTS;
     const ranges = [{ from: 0n, to: 2n ** 64n - 1n, body: { tag: "ids", ids: [] } }] as const;

@@ -103,5 +103,6 @@ export const SIGNAL_LIES: readonly SignalBehaviour[] = [
     ({ random }) => ({ nonce: randomHex(random).slice(0, 32) }),
     3,
   ),
+  offering("an offer beside a connection that answers", "alreadyConnected", () => ({})),
   offering("an offer without a fingerprint", "badSdp", () => ({ sdp: "v=0\r\n" })),
 ];

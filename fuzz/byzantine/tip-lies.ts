@@ -136,6 +136,21 @@ export const TIP_LIES: readonly ConnectionBehaviour[] = [
       serve: (request, id) => (isOf(request, tip.hash) ? [response(id, block)] : undefined),
     };
   }),
+  announcing("other bytes for an item of a block", "5", "itemMismatch", (line) => {
+    const item = randomHex(line.liar.random) as Hash;
+    const body = { transactions: [item], snarks: [] };
+    const tip = forgedTip(line, { changes: { bodyRoot: bodyRoot(body) } });
+    const block = { tag: "block", header: headerOf(tip), body } as const;
+    return {
+      said: [tip],
+      serve: (request, id) => {
+        if (isOf(request, tip.hash)) return [response(id, block)];
+        if (request.tag !== "transactions" || !request.hashes.includes(item)) return undefined;
+        const found = request.hashes.map(() => ({ tag: "some", bytes: Uint8Array.of(1, 2, 3) }) as const);
+        return [response(id, { tag: "items", found })];
+      },
+    };
+  }),
   announcing("a body that is not the block's", "5", "itemMismatch", (line) => {
     const tip = forgedTip(line);
     const body = { transactions: [randomHex(line.liar.random) as Hash], snarks: [] };

@@ -1,8 +1,9 @@
 import { DEFAULT_OPTIONS, runSeed, type ScenarioName } from "../fuzz-run.ts";
+import { playModels } from "./models.ts";
 
-/** A scenario of the fuzzer, and how often it is played: what is slow, seldom. */
+/** A scenario of the fuzzer or the models, and how often it is played: what is slow, seldom. */
 export interface Suite {
-  readonly name: ScenarioName;
+  readonly name: ScenarioName | "models";
   /** It is played with seeds that leave this rest when they are divided by `every`. */
   readonly at: number;
   readonly every: number;
@@ -17,10 +18,11 @@ export const SUITES: readonly Suite[] = [
   { name: "connections", at: 0, every: 2 },
   { name: "slots", at: 1, every: 4 },
   { name: "large-pools", at: 1, every: 4 },
+  { name: "models", at: 4, every: 50 },
   { name: "withholders", at: 5, every: 10 },
   { name: "far-behind", at: 8, every: 10 },
 ];
 
-/** @returns what is wrong, or null. Does not throw. */
-export const playSuite = ({ name: scenario }: Suite, seed: number): string | null =>
-  runSeed(seed, { ...DEFAULT_OPTIONS, scenario }).failure;
+/** @returns what is wrong, or null */
+export const playSuite = ({ name }: Suite, seed: number): string | null =>
+  name === "models" ? playModels(seed) : runSeed(seed, { ...DEFAULT_OPTIONS, scenario: name }).failure;

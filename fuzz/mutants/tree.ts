@@ -10,8 +10,9 @@ export interface Tree {
   readonly remove: () => void;
 }
 
-const FOLDERS = ["core", "reducers", "effects", "fuzz", "service"];
-const FILES = /^(package\.json|tsconfig.*\.json)$/;
+/** All that tsconfig.json names, too: vitest reads it. */
+const FOLDERS = ["core", "reducers", "effects", "fuzz", "service", "bench"];
+const FILES = /^(package\.json|tsconfig.*\.json|vitest\..*\.ts)$/;
 
 export function copyTree(from: string): Tree {
   const root = mkdtempSync(join(realpathSync(tmpdir()), "pollen-mutant-"));
