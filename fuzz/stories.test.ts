@@ -109,3 +109,52 @@ test("story: an announcer that does not answer, and the next that is asked after
   cluster.runFor(1_000);
   await told(transcript, from, "hedge");
 });
+
+test("story: both dial at once, and the connection that the greater id has dialed goes (P05)", async () => {
+  const { cluster, transcript } = begin({ nodes: 2 });
+  cluster.dial(0, 1);
+  cluster.dial(1, 0);
+  cluster.runUntilQuiet();
+  await told(transcript, 0, "mutual-dial");
+});
+
+test("story: a link breaks, and the new connection goes on where the old one ended (P23)", async () => {
+  const { cluster, transcript } = begin({ nodes: 2 });
+  cluster.dial(1, 0);
+  cluster.submit(0, payment(5n, 0));
+  cluster.submit(0, payment(5n, 1));
+  cluster.runUntilQuiet();
+  cluster.runFor(1_000);
+  const from = transcript.lines.length;
+  cluster.cutLink(0, 1, 0);
+  cluster.submit(0, payment(5n, 2));
+  cluster.runUntilQuiet();
+  await told(transcript, from, "resume");
+});
+
+test("story: a block brings a job; one worker promises it and makes the proof, and the other keeps away", async () => {
+  const { cluster, transcript } = begin({
+    nodes: 2,
+    configOf: (index) => ({ workFee: index === 0 ? 20n : 30n }),
+  });
+  cluster.dial(1, 0);
+  cluster.submit(0, payment(5n));
+  cluster.runUntilQuiet();
+  cluster.runFor(1_000);
+  const from = transcript.lines.length;
+  cluster.produce(0);
+  cluster.runUntilQuiet();
+  await told(transcript, from, "worker");
+});
+
+test("story: a process stands still: it is pinged, given up, and dialed again when it goes on (P27, P28)", async () => {
+  const { cluster, transcript } = begin({ nodes: 2 });
+  cluster.dial(1, 0);
+  cluster.runUntilQuiet();
+  const from = transcript.lines.length;
+  cluster.node(0).freeze();
+  cluster.runFor(40_000);
+  cluster.node(0).thaw();
+  cluster.runUntilQuiet();
+  await told(transcript, from, "silence");
+});

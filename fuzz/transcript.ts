@@ -118,9 +118,12 @@ function permitDetail(message: PoolMessage): string {
     return ` ${[...items.map((info) => short(hashOf(info))), ...(rest === null ? [] : [`rest ${named(rest)}`])].join(" ")}`;
   }
   const { floor, band } = message.window;
-  const limit = message.tag === "getNext" ? ` ${message.limit}` : "";
+  const limit = message.tag === "getNext" ? ` ${message.limit}${resumed(message)}` : "";
   return `${limit}${floor === null ? "" : ` floor ${named(floor)}`}${band === null ? "" : ` band ${named(band)}`}`;
 }
+
+const resumed = ({ resume }: Extract<PoolMessage, { tag: "getNext" }>): string =>
+  resume === null ? "" : ` from index ${resume.next} on`;
 
 const named = (priority: Priority): string => `${priority.class}/${short(priority.hash)}`;
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { Effect } from "../../core/effects.ts";
-import { BAN_MS } from "../../core/limits.ts";
+import { BAN_MS, STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
 import { readyPeer, type TestPeer } from "../../reducers/testing/peers.ts";
 import { goodbyes } from "../../reducers/testing/results.ts";
 import { sayStream, snapshotOf } from "../../reducers/testing/streams.ts";
@@ -126,13 +126,13 @@ const next = (isAnything: boolean): fc.Arbitrary<Command> =>
     ),
   );
 
-/** With what is outstanding these are nine. */
+/** With what is outstanding these are one too many. */
 const oneTooMany = fc.constant(
   command<Model, Real>(
-    "Next for the ninth",
+    "Next for one too many",
     (expected, real) => {
       const { id, permitted } = expected.stream ?? { id: 0, permitted: [] };
-      const [from, count] = [0, 9 - permitted.length];
+      const [from, count] = [0, STREAM_OUTSTANDING_MAX + 1 - permitted.length];
       hear(expected, real, model.permitted(expected, id, from, count), { tag: "next", id, from, count });
     },
     ({ stream }) => stream !== null && stream.chunks !== null,
@@ -197,7 +197,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
 ];
 
 describe("model of streaming: serving", () => {
-  test("eight chunks outstanding, one stream open, each chunk once and in order, and an end for every one", () => {
+  test("sixteen chunks outstanding, one stream open, each chunk once and in order, and an end for every one", () => {
     checkModel(COMMANDS, setup, { numRuns: runs(100), maxCommands: 60 });
   });
 });

