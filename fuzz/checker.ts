@@ -19,6 +19,7 @@ import {
   checkTip,
   type Problems,
 } from "./invariants.ts";
+import { createMail, mailOf } from "./mail.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { Judgement } from "./sim-parts.ts";
 import type { ClusterObserver } from "./simulator.ts";
@@ -44,6 +45,7 @@ export function createChecker(
   const histogram = new Map<string, number>();
   const nodes = new Map<string, SimNode>();
   const liars = new Set<string>();
+  const mail = createMail();
   let before: State | null = null;
   let steps = 0;
 
@@ -73,6 +75,8 @@ export function createChecker(
       before = node.state;
       if (input.type !== "event/message" || isLiar(node.index)) return;
       if (liars.has(keyOf(node, input.attemptId))) return;
+      if (!mail.take(mailOf(node.state, input.attemptId, input.channel, "in"), input.bytes))
+        fail(node, [`received on ${input.channel} what nobody has sent, or twice`]);
       const wire = readWire(input.channel, input.bytes);
       if (typeof wire === "string") fail(node, [`received undecodable bytes: ${wire}`]);
       else fail(node, hear(node, input.attemptId, { way: "received", wire }));
@@ -84,6 +88,7 @@ export function createChecker(
         liars.add(keyOf(from, attemptId));
         return;
       }
+      mail.put(mailOf(node.state, attemptId, channel, "out"), bytes);
       const wire = readWire(channel, bytes);
       if (typeof wire === "string") fail(node, [`sent undecodable bytes: ${wire}`]);
       else fail(node, hear(node, attemptId, { way: "sent", wire }));

@@ -13,6 +13,7 @@ import {
   type Speaker,
 } from "./conversation.ts";
 import { checkPeerBytes } from "./invariants.ts";
+import { createMail } from "./mail.ts";
 import { DEFAULT_CONSENSUS, headerAfter, parametersOf } from "./sim-consensus.ts";
 import { createCluster } from "./simulator.ts";
 
@@ -116,6 +117,19 @@ describe("P30: what may be said in a conversation", () => {
     says(talk, "received", request(0, hashes));
     expect(checkServed(talk, laterBy(fetching, 1_000), peerId)).toEqual([]);
     expect(checkServed(talk, laterBy(fetching, 5_000), peerId)).toHaveLength(1);
+  });
+
+  test("what arrives was sent, to whom and on which channel it arrives, and once", () => {
+    const mail = createMail();
+    const [a, b] = [Uint8Array.of(1), Uint8Array.of(2)];
+    mail.put("1 2 rpc", a);
+    mail.put("1 2 rpc", b);
+    expect([mail.take("1 2 rpc", Uint8Array.of(3)), mail.take("2 1 rpc", a)]).toEqual([false, false]);
+    expect([mail.take("1 2 rpc", b), mail.take("1 2 rpc", b), mail.take("1 2 rpc", a)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
   });
 
   test("what is kept of a peer is bounded (P16)", () => {

@@ -437,14 +437,14 @@ describe.each(["sent", "received"] as const)("P30: the wire ledger, streams that
 
   test("nothing wrong with chunks that were permitted, nor with what comes after the end", () => {
     const end = stream(way, { tag: "cancel", id: 0 });
-    expect(booked(open(0), next(8), chunk, chunk, next(2), end, chunk, open(1))).toEqual([]);
+    expect(booked(open(0), next(16), chunk, chunk, next(2), end, chunk, open(1))).toEqual([]);
   });
 
   test("a second open stream, an id out of turn, a chunk without a permit, too much permitted", () => {
     expect(booked(open(0), open(1))).toHaveLength(1);
     expect(booked(open(1))).toHaveLength(1);
     expect(booked(open(0), next(1), chunk, chunk)).toHaveLength(1);
-    expect(booked(open(0), next(4), next(5))).toHaveLength(1);
+    expect(booked(open(0), next(8), next(9))).toHaveLength(1);
   });
 });
 

@@ -93,7 +93,7 @@ export const STREAM_LIES: readonly ConnectionBehaviour[] = [
   ),
   opening("a Next beyond the end", "7.8", "overLimit", ({ say }) => say(next(0, 8))),
   // Each of them may be answered before the next comes, but not so many.
-  opening("more than eight chunks outstanding", "7.8", "overLimit", ({ say }) =>
+  opening("more than sixteen chunks outstanding", "7.8", "overLimit", ({ say }) =>
     say(...times(64, () => next(0, 1))),
   ),
   opening("opens a stream and asks for nothing", "7.8", null, () => {}),

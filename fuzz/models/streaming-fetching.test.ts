@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { Effect } from "../../core/effects.ts";
+import { STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
 import { bytes32 } from "../../reducers/testing/chain.ts";
 import type { TestNode } from "../../reducers/testing/node.ts";
 import { closeTransport, readyPeer, type TestPeer } from "../../reducers/testing/peers.ts";
@@ -25,7 +26,7 @@ interface Real {
   checking: { readonly peer: TestPeer; readonly id: number; readonly index: number; readonly at: number }[];
 }
 
-const SNAPSHOT = snapshotOf("wanted", 20);
+const SNAPSHOT = snapshotOf("wanted", 40);
 const { root, manifest } = SNAPSHOT;
 const PEERS = [0, 1] as const;
 /** Time passes in these steps: whoever is late is found to be within one. */
@@ -142,7 +143,7 @@ const hasNot = by("Manifest None", isAsked, (expected, real, source, peer) => {
 });
 
 /** In the order of the permits, or in another. */
-const brings = fc.nat(7).chain((which) =>
+const brings = fc.nat(STREAM_OUTSTANDING_MAX - 1).chain((which) =>
   by(`Chunk ${which}`, isPermitted, (expected, real, source, peer, at) => {
     const { id, outstanding } = source;
     const index = outstanding[which % outstanding.length];
@@ -159,7 +160,7 @@ const brings = fc.nat(7).chain((which) =>
 /** The service says what a chunk is worth. */
 const verified = fc
   .tuple(
-    fc.nat(9),
+    fc.nat(19),
     fc.oneof(
       { weight: 12, arbitrary: fc.constant("stored" as const) },
       { weight: 2, arbitrary: fc.constant("invalid" as const) },
@@ -201,7 +202,7 @@ const LIES: Readonly<Record<string, readonly [string, (source: Source, id: numbe
   "a chunk without a permit": [
     "badState",
     ({ outstanding }, id) =>
-      chunk(id, [...Array(20).keys()].find((index) => !outstanding.includes(index)) ?? 0),
+      chunk(id, [...Array(SNAPSHOT.chunks).keys()].find((index) => !outstanding.includes(index)) ?? 0),
   ],
 };
 
@@ -293,7 +294,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
 ];
 
 describe("model of streaming: fetching", () => {
-  test("no chunk is asked for twice, eight at most of one peer, liars end, and what is here is kept", () => {
+  test("no chunk is asked for twice, sixteen at most of one peer, liars end, and what is here is kept", () => {
     checkModel(COMMANDS, setup, { numRuns: runs(60), maxCommands: 80 });
   });
 });

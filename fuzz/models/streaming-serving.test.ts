@@ -20,7 +20,7 @@ interface Real extends World {
   peers: number;
 }
 
-const SNAPSHOT = snapshotOf("served", 20);
+const SNAPSHOT = snapshotOf("served", 40);
 const CHUNK = { data: Uint8Array.of(1), proof: [] };
 
 function setup(): { model: Model; real: Real } {
@@ -115,16 +115,22 @@ const opened = fc.oneof({ weight: 6, arbitrary: fc.constant(true) }, fc.constant
 );
 
 const next = (isAnything: boolean): fc.Arbitrary<Command> =>
-  fc.tuple(fc.nat(21), fc.integer({ min: 1, max: isAnything ? 9 : 3 }), beside).map(([from, count, by]) =>
-    command<Model, Real>(
-      `Next ${from} ${count} ${by}`,
-      (expected, real) => {
-        const id = Math.max(0, (expected.stream?.id ?? expected.theirNextId - 1) + (isAnything ? by : 0));
-        hear(expected, real, model.permitted(expected, id, from, count), { tag: "next", id, from, count });
-      },
-      ({ stream }) => isAnything || (stream !== null && isAllowed(stream, from, count)),
-    ),
-  );
+  fc
+    .tuple(
+      fc.nat(SNAPSHOT.chunks + 1),
+      fc.integer({ min: 1, max: isAnything ? STREAM_OUTSTANDING_MAX + 1 : 6 }),
+      beside,
+    )
+    .map(([from, count, by]) =>
+      command<Model, Real>(
+        `Next ${from} ${count} ${by}`,
+        (expected, real) => {
+          const id = Math.max(0, (expected.stream?.id ?? expected.theirNextId - 1) + (isAnything ? by : 0));
+          hear(expected, real, model.permitted(expected, id, from, count), { tag: "next", id, from, count });
+        },
+        ({ stream }) => isAnything || (stream !== null && isAllowed(stream, from, count)),
+      ),
+    );
 
 /** With what is outstanding these are one too many. */
 const oneTooMany = fc.constant(
@@ -143,7 +149,7 @@ const isAllowed = (
   { chunks, permitted }: NonNullable<Model["stream"]>,
   from: number,
   count: number,
-): boolean => chunks !== null && from + count <= chunks && permitted.length + count <= 8;
+): boolean => chunks !== null && from + count <= chunks && permitted.length + count <= STREAM_OUTSTANDING_MAX;
 
 const loaded = fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.constant(false)).map((isHere) =>
   command<Model, Real>(
