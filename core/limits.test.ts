@@ -92,7 +92,7 @@ describe("limits: the numbers of the protocol", () => {
     RECONCILE_IDS_MAX: 4_096,
     RECONCILE_PLAIN_MAX: 64,
     RECONCILE_SPLIT: 16,
-    STREAM_OUTSTANDING_MAX: 8,
+    STREAM_OUTSTANDING_MAX: 16,
     STREAM_IDLE_MS: 30_000,
     STREAM_TIMEOUT_MS: 30_000,
   };

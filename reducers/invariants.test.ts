@@ -6,6 +6,7 @@ import { OFFENDERS_MAX } from "../core/limits.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { LivePeer, State } from "../core/state.ts";
+import { chunksOf } from "../core/streams.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { CHAIN, childOf, headerOf } from "./testing/chain.ts";
 import { announce, bring, itemOf, submit } from "./testing/items.ts";
@@ -21,8 +22,8 @@ interface World {
   readonly attemptId: AttemptId;
 }
 
-const served = snapshotOf("served", 20);
-const fetched = snapshotOf("fetched", 20);
+const served = snapshotOf("served", 40);
+const fetched = snapshotOf("fetched", 40);
 
 /** A node with something of everything. */
 function rich(): World {
@@ -257,13 +258,13 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
   ],
   [
     "a stream beyond its permits",
-    /8 chunks outstanding/,
+    /at most 16 chunks outstanding/,
     (world) =>
       live(world, ({ streaming }) => ({
         streaming:
           streaming?.theirs == null
             ? null
-            : { ...streaming, theirs: { ...streaming.theirs, permitted: [0, 1, 2, 3, 4, 5, 6, 7, 8] } },
+            : { ...streaming, theirs: { ...streaming.theirs, permitted: chunksOf({ from: 0, count: 17 }) } },
       })),
   ],
   [

@@ -12,7 +12,7 @@ import {
   STREAM_PATIENCE_MS,
   STREAM_TIMEOUT_MS,
 } from "../core/limits.ts";
-import { chunksIn, runOf } from "../core/streams.ts";
+import { chunksIn, chunksOf, runOf } from "../core/streams.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { bannedUntil } from "./penalties.ts";
 import { type TestNode, testNode } from "./testing/node.ts";
@@ -29,7 +29,7 @@ import {
   streamedTo,
 } from "./testing/streams.ts";
 
-const SNAPSHOT = snapshotOf("wanted", 40);
+const SNAPSHOT = snapshotOf("wanted", 80);
 const { root, manifest } = SNAPSHOT;
 const [A, B, C] = ["a", "b", "c"];
 
@@ -107,11 +107,11 @@ describe("streams: who is asked for what", () => {
     const nexts = peers.map((peer) =>
       told(sayStream(node, peer.attemptId, { tag: "manifest", id: 0, manifest }).effects, peer),
     );
-    expect(nexts).toEqual([["0+8"], ["8+8"]]);
+    expect(nexts).toEqual([["0+16"], ["16+16"]]);
     const [a, b] = peers;
     if (a === undefined || b === undefined) throw new Error("two peers");
-    expect([0, 1, 2, 3].map((index) => told(bring(node, a, index), a))).toEqual([[], [], [], ["16+4"]]);
-    expect([8, 9, 10, 11].map((index) => told(bring(node, b, index), b))).toEqual([[], [], [], ["20+4"]]);
+    expect([0, 1, 2, 3].map((index) => told(bring(node, a, index), a))).toEqual([[], [], [], ["32+4"]]);
+    expect([16, 17, 18, 19].map((index) => told(bring(node, b, index), b))).toEqual([[], [], [], ["36+4"]]);
     expect(told(bring(node, a, 4), a)).toEqual([]);
     expect(STREAM_NEXT_MIN).toBe(4);
   });
@@ -120,12 +120,14 @@ describe("streams: who is asked for what", () => {
     const made = serving(A);
     const { node } = made;
     const peer = first(made);
-    const arrived = Array.from({ length: 8 }, (_, index) => sayStream(node, peer.attemptId, chunk(0, index)));
+    const arrived = Array.from({ length: STREAM_OUTSTANDING_MAX }, (_, index) =>
+      sayStream(node, peer.attemptId, chunk(0, index)),
+    );
     expect(arrived.flatMap(({ effects }) => told(effects, peer))).toEqual([]);
     const verified = [3, 0, 7, 1, 2, 4].map((index) =>
       told(node.feed(stored(peer.attemptId, 0, root, index)).effects, peer),
     );
-    expect(verified).toEqual([[], [], [], ["8+4"], [], []]);
+    expect(verified).toEqual([[], [], [], ["16+4"], [], []]);
   });
 
   test("what is left over goes out in the pieces it is in", () => {
@@ -135,8 +137,8 @@ describe("streams: who is asked for what", () => {
     if (a === undefined || b === undefined) throw new Error("two peers");
     for (const index of [0, 2, 5]) bring(node, a, index);
     closeTransport(node, a.attemptId);
-    for (const index of [8, 9, 10]) bring(node, b, index);
-    expect(told(bring(node, b, 11), b)).toEqual(["1+1", "3+2", "6+1"]);
+    for (const index of [16, 17, 18]) bring(node, b, index);
+    expect(told(bring(node, b, 19), b)).toEqual(["1+1", "3+2", "6+1"]);
   });
 
   test("after the last chunk everybody is sent Cancel, and the bytes stay with the service", () => {
@@ -181,7 +183,7 @@ describe("streams: who is asked for what", () => {
       root,
       startedMs: made.node.nowMs,
       manifest,
-      chunks: 40,
+      chunks: 80,
       stored: 3,
       storedBytes: 180_000,
     });
@@ -216,12 +218,12 @@ describe("streams: who is left", () => {
     const { node, peers } = made;
     const [a, b] = peers;
     if (a === undefined || b === undefined) throw new Error("two peers");
-    for (const index of [8, 9, 10, 11]) bring(node, b, index);
+    for (const index of [16, 17, 18, 19]) bring(node, b, index);
     const before = permittedOf(node, b);
     closeTransport(node, a.attemptId);
-    expect(chunksIn(node.state.download?.missing ?? runOf(0, 0))).toBe(40 - 4 - before.length);
-    for (const index of [12, 13, 14]) bring(node, b, index);
-    expect(told(bring(node, b, 15), b)).toEqual(["0+4"]);
+    expect(chunksIn(node.state.download?.missing ?? runOf(0, 0))).toBe(80 - 4 - before.length);
+    for (const index of [20, 21, 22]) bring(node, b, index);
+    expect(told(bring(node, b, 23), b)).toEqual(["0+4"]);
     const back = readyPeer(node, A);
     expect(node.state.download?.sources.get(back.peerId)).toMatchObject({ streamId: 0, isServing: false });
     expect(node.state.offenders.size).toBe(0);
@@ -252,7 +254,7 @@ describe("streams: who is left", () => {
     const resumed = proposing(node, { type: "stream/fetch", root });
     expect(told(resumed.result.effects, back)).toEqual(["request 0"]);
     const said = sayStream(resumed.node, back.attemptId, { tag: "manifest", id: 0, manifest });
-    expect(told(said.effects, back)).toEqual(["4+1", "6+7"]);
+    expect(told(said.effects, back)).toEqual(["4+1", "6+15"]);
   });
 
   test("what was received is kept for a while, and not longer", () => {
@@ -300,11 +302,11 @@ describe("streams: who is left", () => {
   test("complete while nobody wanted it: the next who does has it at once", () => {
     const made = serving(A);
     const { node } = made;
-    for (let index = 0; index < 32; index++) bring(node, first(made), index);
-    for (let index = 32; index < 40; index++) sayStream(node, first(made).attemptId, chunk(0, index));
+    for (let index = 0; index < 64; index++) bring(node, first(made), index);
+    for (let index = 64; index < 80; index++) sayStream(node, first(made).attemptId, chunk(0, index));
     const given = proposing(node, { type: "stream/abandon", root }).node;
-    for (let index = 32; index < 40; index++) given.feed(stored(first(made).attemptId, 0, root, index));
-    expect(given.state.download).toMatchObject({ isActive: false, stored: 40 });
+    for (let index = 64; index < 80; index++) given.feed(stored(first(made).attemptId, 0, root, index));
+    expect(given.state.download).toMatchObject({ isActive: false, stored: 80 });
     const { node: done, result } = proposing(given, { type: "stream/fetch", root });
     expect([done.state.download, result.effects]).toEqual([null, []]);
     expect(streamWakes(done)).toEqual([]);
@@ -337,8 +339,8 @@ describe("streams: what becomes of a chunk", () => {
     // What was being verified may still be right.
     node.feed(stored(a.attemptId, 0, root, 2));
     expect(node.state.download).toMatchObject({ stored: 2 });
-    for (const index of [8, 9, 10]) bring(node, b, index);
-    expect(told(bring(node, b, 11), b)).toEqual(["1+1", "3+3"]);
+    for (const index of [16, 17, 18]) bring(node, b, index);
+    expect(told(bring(node, b, 19), b)).toEqual(["1+1", "3+3"]);
   });
 
   test("what a liar had goes at once to one that has nothing to do", () => {
@@ -348,7 +350,7 @@ describe("streams: what becomes of a chunk", () => {
     if (a === undefined || b === undefined) throw new Error("two peers");
     drainBy(node, b);
     sayStream(node, a.attemptId, chunk(0, 0));
-    expect(told(node.feed(stored(a.attemptId, 0, root, 0, "invalid")).effects, b)).toEqual(["0+8"]);
+    expect(told(node.feed(stored(a.attemptId, 0, root, 0, "invalid")).effects, b)).toEqual(["0+16"]);
   });
 
   test("a liar that has left meanwhile is banned all the same", () => {
@@ -433,7 +435,7 @@ describe("streams: connections of one key, one after the other", () => {
       attemptId: (attemptId - 1) as AttemptId,
       serving: null,
     } as const;
-    expect(permittedOf(proposing(made.node, late).node, first(made))).toHaveLength(8);
+    expect(permittedOf(proposing(made.node, late).node, first(made))).toHaveLength(STREAM_OUTSTANDING_MAX);
   });
 
   test("of two that are timed out at once, the second is not given what the first had", () => {
@@ -465,11 +467,11 @@ describe("streams: time", () => {
     const [a, b] = peers;
     if (a === undefined || b === undefined) throw new Error("two peers");
     keptAlive(node, peers, STREAM_TIMEOUT_MS - 1_000);
-    for (const index of [8, 9, 10, 11]) bring(node, b, index);
+    for (const index of [16, 17, 18, 19]) bring(node, b, index);
     expect(goodbyes(keptAlive(node, peers, 1_000))).toEqual(["timeout 0"]);
     expect([liveOf(node, a), liveOf(node, b)?.attemptId]).toEqual([undefined, b.attemptId]);
-    for (const index of [12, 13, 14]) bring(node, b, index);
-    expect(told(bring(node, b, 15), b)).toEqual(["0+4"]);
+    for (const index of [20, 21, 22]) bring(node, b, index);
+    expect(told(bring(node, b, 23), b)).toEqual(["0+4"]);
   });
 
   test("each chunk is progress, and who has nothing to do makes none", () => {
@@ -477,11 +479,11 @@ describe("streams: time", () => {
     const { node, peers } = made;
     const [a, b] = peers;
     if (a === undefined || b === undefined) throw new Error("two peers");
-    // b brings everything it may, one chunk in 4 s; a has 8 chunks, one in 29 s.
+    // b brings everything it may, one chunk in 4 s; a has 16 chunks, one in 29 s.
     for (let index = 0; index < 3; index++) {
       keptAlive(node, peers, STREAM_TIMEOUT_MS - 1_000);
       bring(node, a, index);
-      bring(node, b, 8 + index);
+      bring(node, b, 16 + index);
     }
     expect([liveOf(node, a), liveOf(node, b)].map((live) => live?.attemptId)).toEqual([
       a.attemptId,
@@ -496,7 +498,7 @@ describe("streams: time", () => {
     if (a === undefined || b === undefined) throw new Error("two peers");
     leaveFour(node, b);
     keptAlive(node, peers, STREAM_TIMEOUT_MS - 1_000);
-    expect(told(closeTransport(node, a.attemptId).effects, b)).toEqual(["0+4"]);
+    expect(told(closeTransport(node, a.attemptId).effects, b)).toEqual(["0+12"]);
     expect(goodbyes(keptAlive(node, [b], 999))).toEqual([]);
     expect(goodbyes(keptAlive(node, [b], 1))).toEqual(["timeout 0"]);
   });
@@ -510,7 +512,8 @@ describe("streams: time", () => {
     for (const index of permittedOf(node, a)) sayStream(node, a.attemptId, chunk(0, index));
     // The disk is slow: what a has brought is being stored.
     expect(goodbyes(keptAlive(node, peers, 2 * STREAM_TIMEOUT_MS))).toEqual([]);
-    for (let index = 0; index < 8; index++) node.feed(stored(a.attemptId, 0, root, index));
+    for (let index = 0; index < STREAM_OUTSTANDING_MAX; index++)
+      node.feed(stored(a.attemptId, 0, root, index));
     expect(node.state.download).toBeNull();
   });
 
@@ -520,10 +523,10 @@ describe("streams: time", () => {
     const [a, b] = peers;
     if (a === undefined || b === undefined) throw new Error("two peers");
     drainBy(node, b);
-    expect(permittedOf(node, a)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(permittedOf(node, a)).toEqual(chunksOf({ from: 0, count: 16 }));
     expect(streamWakes(node)).toEqual(["stream relieve", "stream watch"]);
     const effects = keptAlive(node, peers, STREAM_PATIENCE_MS);
-    expect([told(effects, a), told(effects, b)]).toEqual([["cancel 0"], ["0+8"]]);
+    expect([told(effects, a), told(effects, b)]).toEqual([["cancel 0"], ["0+16"]]);
     expect(liveOf(node, a)).toBeDefined();
     expect(sayStream(node, a.attemptId, chunk(0, 0)).effects).toEqual([]);
     drainBy(node, b);
@@ -537,7 +540,7 @@ describe("streams: time", () => {
     if (b === undefined) throw new Error("two peers");
     drainBy(node, b);
     keptAlive(node, peers, STREAM_PATIENCE_MS);
-    expect(permittedOf(node, b)).toHaveLength(8);
+    expect(permittedOf(node, b)).toHaveLength(STREAM_OUTSTANDING_MAX);
     expect(goodbyes(keptAlive(node, peers, STREAM_TIMEOUT_MS - 1))).toEqual([]);
     expect(goodbyes(keptAlive(node, peers, 1))).toEqual(["timeout 0"]);
   });
@@ -557,14 +560,14 @@ describe("streams: time", () => {
     drainBy(node, c);
     keptAlive(node, peers, STREAM_PATIENCE_MS - 1_000);
     // b gets the chunks of a, which leaves: they are young when c is asked to relieve.
-    for (const index of [8, 9, 10, 11, 12, 13, 14, 15]) bring(node, b, index);
+    for (const index of chunksOf({ from: 16, count: 16 })) bring(node, b, index);
     closeTransport(node, a.attemptId);
     const taker = permittedOf(node, b).length > 0 ? b : c;
     const idle = taker === b ? c : b;
     const early = keptAlive(node, [b, c], 1_500);
     expect(told(early, taker)).toEqual([]);
     const late = keptAlive(node, [b, c], STREAM_PATIENCE_MS);
-    expect([told(late, taker), told(late, idle)]).toEqual([["cancel 0"], ["0+8"]]);
+    expect([told(late, taker), told(late, idle)]).toEqual([["cancel 0"], ["0+16"]]);
   });
 });
 
@@ -577,7 +580,7 @@ describe("streams: a source cancels", () => {
     const { effects } = sayStream(node, peer.attemptId, { tag: "cancel", id: 0 });
     expect(told(effects, peer)).toEqual(["request 1"]);
     const said = sayStream(node, peer.attemptId, { tag: "manifest", id: 1, manifest });
-    expect(told(said.effects, peer)).toEqual(["2+8"]);
+    expect(told(said.effects, peer)).toEqual(["2+16"]);
     expect(sayStream(node, peer.attemptId, chunk(0, 3)).effects).toEqual([]);
     for (const index of [2, 3]) bring(node, peer, index, 1);
   });
@@ -589,8 +592,8 @@ describe("streams: a source cancels", () => {
     if (a === undefined || b === undefined) throw new Error("two peers");
     const { effects } = sayStream(node, a.attemptId, { tag: "cancel", id: 0 });
     expect([told(effects, a), node.state.download?.sources.has(a.peerId)]).toEqual([[], false]);
-    for (const index of [8, 9, 10]) bring(node, b, index);
-    expect(told(bring(node, b, 11), b)).toEqual(["0+4"]);
+    for (const index of [16, 17, 18]) bring(node, b, index);
+    expect(told(bring(node, b, 19), b)).toEqual(["0+4"]);
   });
 
   test("the last one: the download has failed", () => {
@@ -621,7 +624,7 @@ describe("streams: a source cancels", () => {
     node.feed({ type: "event/streamOpened", attemptId, streamId: 0, manifest: null });
     sayStream(node, attemptId, { tag: "request", id: 1, root: snapshotOf("theirs", 4).root });
     const { effects } = sayStream(node, attemptId, { tag: "cancel", id: 1 });
-    expect([told(effects, peer), permittedOf(node, peer).length]).toEqual([[], 8]);
+    expect([told(effects, peer), permittedOf(node, peer).length]).toEqual([[], STREAM_OUTSTANDING_MAX]);
   });
 });
 
@@ -635,8 +638,8 @@ const MESSAGES: Readonly<Record<string, StreamingMessage>> = {
   empty: { tag: "manifest", id: 0, manifest: { size: 0n, merkleRoot: manifest.merkleRoot } },
   otherTree: { tag: "manifest", id: 0, manifest: { size: manifest.size, merkleRoot: "0".repeat(64) } },
   chunk0: chunk(0, 0),
-  chunk8: chunk(0, 8),
-  chunk40: chunk(0, 40),
+  chunk16: chunk(0, 16),
+  chunk80: chunk(0, 80),
   chunkOf1: chunk(1, 0),
   cancel0: { tag: "cancel", id: 0 },
   cancel1: { tag: "cancel", id: 1 },
@@ -674,8 +677,8 @@ const FETCHING: readonly (readonly [string, () => Fetching, Readonly<Record<stri
       manifest0: "badState",
       none0: "badState",
       chunk0: "ok",
-      chunk8: "badState",
-      chunk40: "badState",
+      chunk16: "badState",
+      chunk80: "badState",
       chunkOf1: "badState",
       cancel0: "ok",
     },
@@ -696,7 +699,7 @@ const FETCHING: readonly (readonly [string, () => Fetching, Readonly<Record<stri
       bring(made.node, first(made), 0);
       return made;
     },
-    { chunk0: "badState", chunk8: "badState" },
+    { chunk0: "badState", chunk16: "badState" },
   ],
   [
     "ended by None",
@@ -717,7 +720,7 @@ const FETCHING: readonly (readonly [string, () => Fetching, Readonly<Record<stri
     {
       manifest0: "ignored",
       chunk0: "ignored",
-      chunk40: "ignored",
+      chunk80: "ignored",
       cancel0: "ignored",
       manifest1: "badState",
       cancel1: "badState",
@@ -769,14 +772,14 @@ describe("streams: what a peer that we fetch from may say", () => {
     const largest = { size: BigInt(STREAM_BYTES_MAX), merkleRoot: manifest.merkleRoot };
     const made = fetching([A], rootOf(largest));
     const said = sayStream(made.node, first(made).attemptId, { tag: "manifest", id: 0, manifest: largest });
-    expect(told(said.effects, first(made))).toEqual(["0+8"]);
+    expect(told(said.effects, first(made))).toEqual(["0+16"]);
   });
 
   test("chunks for what ended, however many, cost nothing and change nothing", () => {
     const made = serving(A, B);
     finish(made);
     const before = made.node.state;
-    for (let index = 0; index < 100; index++) {
+    for (let index = 0; index < 200; index++) {
       expect(sayStream(made.node, first(made).attemptId, chunk(0, index)).effects).toEqual([]);
     }
     expect(made.node.state.peers).toBe(before.peers);

@@ -50,7 +50,10 @@ function checkServed({ deadlines }: State, { attemptId, streaming, blocked }: Li
   const name = `stream ${stream.id} of ${attemptId}`;
   const { permitted, chunks, isLoading } = stream;
   must(stream.id + 1 === streaming?.theirNextId, `${name} is the last that was opened`);
-  must(permitted.length <= STREAM_OUTSTANDING_MAX, `${name} has at most 8 chunks outstanding`);
+  must(
+    permitted.length <= STREAM_OUTSTANDING_MAX,
+    `${name} has at most ${STREAM_OUTSTANDING_MAX} chunks outstanding`,
+  );
   must(
     permitted.every((index) => index < (chunks ?? 0)),
     `${name} permits chunks that exist`,
@@ -88,7 +91,10 @@ function checkSource(
   const live = state.peers.get(peerId)?.live;
   must(live?.attemptId === attemptId, `${name} is live`);
   must(live?.streaming?.nextId === streamId + 1, `${name} serves the last stream we asked it for`);
-  must(permitted.length + storing <= STREAM_OUTSTANDING_MAX, `${name} has at most 8 chunks outstanding`);
+  must(
+    permitted.length + storing <= STREAM_OUTSTANDING_MAX,
+    `${name} has at most ${STREAM_OUTSTANDING_MAX} chunks outstanding`,
+  );
   must(storing === storingOf(download, peerId, attemptId, streamId), `${name} knows what is being stored`);
   must(isServing || permitted.length === 0, `${name} has permits only after its Manifest`);
   const free = STREAM_OUTSTANDING_MAX - permitted.length - storing;

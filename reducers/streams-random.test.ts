@@ -11,7 +11,7 @@ import {
 } from "./testing/stream-net.ts";
 import { snapshotOf } from "./testing/streams.ts";
 
-const SNAPSHOT = snapshotOf("wanted", 100);
+const SNAPSHOT = snapshotOf("wanted", 200);
 
 /** Runs the net until this holds. */
 function until(net: StreamNet, holds: () => boolean, limitMs = 600_000): void {
@@ -45,10 +45,10 @@ function expectNothingLeft(net: StreamNet, names: readonly string[]): void {
   }
 }
 
-describe("streams: 100 chunks from three peers", () => {
-  const LIE = 37;
+describe("streams: 200 chunks from three peers", () => {
+  const LIE = 74;
 
-  test("one dies, one lies at chunk 37, one is slow: each chunk is stored once, the lie is caught there", () => {
+  test("one dies, one lies at chunk 74, one is slow: each chunk is stored once, the lie is caught there", () => {
     for (let seed = 1; seed <= 6; seed++) {
       const net = netOf(seed, {
         dies: {},
@@ -58,7 +58,7 @@ describe("streams: 100 chunks from three peers", () => {
       const us = net.get("us");
       const storedBefore: number[] = [];
       net.fetch("us", SNAPSHOT.root);
-      until(net, () => (us.node.state.download?.stored ?? 0) >= 10 + seed);
+      until(net, () => (us.node.state.download?.stored ?? 0) >= 20 + seed);
       storedBefore.push(...(us.kept.get(SNAPSHOT.root) ?? []));
       net.cut("us", "dies");
       until(net, () => isOver(net.get("us")));
@@ -91,18 +91,18 @@ describe("streams: 100 chunks from three peers", () => {
   });
 
   test("one that hangs is timed out only if nobody could relieve it", () => {
-    const net = netOf(1, { honest: {}, hangs: { hangs: (index) => index > 20 } });
+    const net = netOf(1, { honest: {}, hangs: { hangs: (index) => index > 40 } });
     net.fetch("us", SNAPSHOT.root);
     const startedMs = net.nowMs();
     until(net, () => isOver(net.get("us")));
     expect(hasAll(net.get("us"))).toBe(true);
     expect(net.nowMs() - startedMs).toBeLessThan(STREAM_TIMEOUT_MS);
     expect(net.get("us").endings).toEqual([]);
-    const alone = netOf(1, { hangs: { hangs: (index) => index > 20 } });
+    const alone = netOf(1, { hangs: { hangs: (index) => index > 40 } });
     alone.fetch("us", SNAPSHOT.root);
     until(alone, () => isOver(alone.get("us")));
     expect(alone.get("us").endings).toEqual(["us timeout"]);
-    expect(alone.get("us").node.state.download).toMatchObject({ isActive: false, stored: 21 });
+    expect(alone.get("us").node.state.download).toMatchObject({ isActive: false, stored: 41 });
   });
 
   test("peers that come and go, one at a time: it is finished in the end, each chunk once", () => {
@@ -110,7 +110,7 @@ describe("streams: 100 chunks from three peers", () => {
     const us = net.get("us");
     net.fetch("us", SNAPSHOT.root);
     for (let turn = 0; turn < 9; turn++) {
-      until(net, () => (us.node.state.download?.stored ?? 0) >= 10 * (turn + 1));
+      until(net, () => (us.node.state.download?.stored ?? 0) >= 20 * (turn + 1));
       const [old = ""] = us.links.keys();
       net.cut("us", old);
       until(net, () => us.node.state.download?.isActive === false);
@@ -125,7 +125,7 @@ describe("streams: 100 chunks from three peers", () => {
 });
 
 describe("streams: any order of things", () => {
-  const OTHER = snapshotOf("other", 30);
+  const OTHER = snapshotOf("other", 60);
   const NAMES = ["a", "b", "c", "d"];
 
   test("honest nodes that fetch from each other, in both directions at once, never blame each other", () => {

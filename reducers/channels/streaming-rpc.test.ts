@@ -24,7 +24,7 @@ import { effectOf, effectsOf, endReason, goodbyes, type Result } from "../testin
 import { offerFrom } from "../testing/signals.ts";
 import { chunk, keptAlive, sayStream, snapshotOf, streamedTo } from "../testing/streams.ts";
 
-const SNAPSHOT = snapshotOf("served", 20);
+const SNAPSHOT = snapshotOf("served", 40);
 const { root, manifest } = SNAPSHOT;
 const OTHER = snapshotOf("other", 3);
 
@@ -62,7 +62,7 @@ function bench(): Bench {
   };
 }
 
-/** A stream of 20 chunks is open. */
+/** A stream of 40 chunks is open. */
 function open(): Bench {
   const made = bench();
   made.say(request(0));
@@ -98,15 +98,15 @@ describe("streaming rpc: serving", () => {
 
   test("chunks are sent in the order of the permits, and may be asked for again", () => {
     const { say, loaded } = open();
-    say(next(0, 17, 3));
+    say(next(0, 37, 3));
     say(next(0, 0, 2));
-    say(next(0, 17, 1));
-    expect([17, 18, 19, 0, 1, 17].map((index) => loads(loaded(index).effects))).toEqual([
-      [18],
-      [19],
+    say(next(0, 37, 1));
+    expect([37, 38, 39, 0, 1, 37].map((index) => loads(loaded(index).effects))).toEqual([
+      [38],
+      [39],
       [0],
       [1],
-      [17],
+      [37],
       [],
     ]);
   });
@@ -213,7 +213,7 @@ describe("streaming rpc: serving", () => {
   test("a full transport that stays full is stalled, and nothing of the stream is left", () => {
     const { node, peer, say, loaded } = open();
     const { attemptId } = peer;
-    say(next(0, 0, 8));
+    say(next(0, 0, 16));
     node.feed({ type: "event/channelBlocked", attemptId, channel: "streaming-rpc" });
     loaded(0);
     const effects = node.pass(STALLED_AFTER_MS);
@@ -225,12 +225,12 @@ describe("streaming rpc: serving", () => {
   test.each(["Goodbye", "connection lost", "violation"])("the end of the connection closes it: %s", (how) => {
     const { node, peer, say } = open();
     const { attemptId } = peer;
-    say(next(0, 0, 8));
+    say(next(0, 0, 16));
     const { effects } =
       how === "connection lost"
         ? closeTransport(node, attemptId)
         : how === "violation"
-          ? say(next(0, 0, 8))
+          ? say(next(0, 0, 16))
           : node.feed({ type: "command/disconnect", requestId: freshRequestId(), peerId: peer.peerId });
     expect(effectsOf(effects, "effect/closeStream")).toEqual([
       { type: "effect/closeStream", attemptId, streamId: 0 },
@@ -301,9 +301,9 @@ const SERVING: readonly (readonly [string, (made: Bench) => void, Readonly<Recor
       next1: "badState",
       cancel0: "ok",
       cancel1: "badState",
-      all8: "ok",
+      all: "ok",
       none: "undecodable",
-      nine: "overLimit",
+      oneTooMany: "overLimit",
       last: "ok",
       beyond: "overLimit",
       farBeyond: "overLimit",
@@ -316,14 +316,14 @@ const SERVING: readonly (readonly [string, (made: Bench) => void, Readonly<Recor
       opened();
       say(next(0, 0, 1));
     },
-    { request1: "overLimit", seven: "ok", all8: "overLimit", next0: "ok", cancel0: "ok" },
+    { request1: "overLimit", allButOne: "ok", all: "overLimit", next0: "ok", cancel0: "ok" },
   ],
   [
-    "with all 8 outstanding",
+    "with all 16 outstanding",
     ({ say, opened }) => {
       say(request(0));
       opened();
-      say(next(0, 0, 8));
+      say(next(0, 0, 16));
     },
     { next0: "overLimit", cancel0: "ok", request1: "overLimit" },
   ],
@@ -341,7 +341,7 @@ const SERVING: readonly (readonly [string, (made: Bench) => void, Readonly<Recor
       cancel0: "ignored",
       cancel1: "badState",
       none: "undecodable",
-      nine: "ignored",
+      oneTooMany: "ignored",
     },
   ],
   [
@@ -370,11 +370,11 @@ const MESSAGES: Readonly<Record<string, StreamingMessage>> = {
   request1: { tag: "request", id: 1, root: OTHER.root },
   next0: next(0, 5, 1),
   next1: next(1, 0, 1),
-  seven: next(0, 5, 7),
-  all8: next(0, 5, STREAM_OUTSTANDING_MAX),
-  nine: next(0, 5, STREAM_OUTSTANDING_MAX + 1),
-  last: next(0, 19, 1),
-  beyond: next(0, 19, 2),
+  allButOne: next(0, 5, 15),
+  all: next(0, 5, STREAM_OUTSTANDING_MAX),
+  oneTooMany: next(0, 5, STREAM_OUTSTANDING_MAX + 1),
+  last: next(0, 39, 1),
+  beyond: next(0, 39, 2),
   farBeyond: next(0, 2 ** 32 - 1, 1),
   none: next(0, 0, 1),
   cancel0: cancel(0),

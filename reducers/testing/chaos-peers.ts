@@ -4,6 +4,7 @@ import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import { CHANNEL_BITS, type ChannelMessage } from "../../core/channels/table.ts";
 import { isBetterTip } from "../../core/consensus.ts";
 import type { Hash } from "../../core/ids.ts";
+import { STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
 import { POOL_NAMES, type PoolInfo, type PoolName } from "../../core/pools.ts";
 import { REASONS } from "../../core/reasons.ts";
 import { shortId } from "../../core/set-index.ts";
@@ -183,14 +184,14 @@ export function peersOf(node: TestNode, dice: Dice): (attempt: Attempt) => Chann
         });
       const [first] = source.permitted;
       if (first !== undefined || !isRight)
-        return streaming(chunk(id, isRight ? pick(source.permitted) : random(40)));
+        return streaming(chunk(id, isRight ? pick(source.permitted) : random(80)));
       if (chance(10)) return streaming({ tag: "cancel", id });
     }
     if (theirs === null || !isRight)
       return streaming({ tag: "request", id: theirNextId + (isRight ? 0 : 1), root });
-    const free = 8 - theirs.permitted.length;
+    const free = STREAM_OUTSTANDING_MAX - theirs.permitted.length;
     const from = random(Math.max(1, theirs.chunks ?? 1));
-    const count = Math.min(1 + random(4), free, (theirs.chunks ?? 0) - from);
+    const count = Math.min(1 + random(8), free, (theirs.chunks ?? 0) - from);
     if (theirs.chunks !== null && count > 0 && chance(85))
       return streaming({ tag: "next", id: theirs.id, from, count });
     return streaming(

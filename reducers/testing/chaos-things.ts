@@ -75,7 +75,7 @@ const BY_HASH: ReadonlyMap<Hash, Item> = new Map(
 export const itemNamed = (hash: Hash): Item | undefined => BY_HASH.get(hash);
 
 export const SNAPSHOTS: readonly Snapshot[] = Array.from({ length: 4 }, (_, index) =>
-  snapshotOf(`chaos ${index}`, 3 + 5 * index),
+  snapshotOf(`chaos ${index}`, 6 + 10 * index),
 );
 
 export interface Block {

@@ -261,13 +261,13 @@ const rpcRow: ChannelRow = {
   ],
 };
 
-const { root, manifest } = snapshotOf("contract", 20);
+const { root, manifest } = snapshotOf("contract", 40);
 const stream = (message: StreamingMessage): ChannelMessage => streaming(message);
 const asked = (id: number): ChannelMessage => stream({ tag: "request", id, root });
 const next = (id: number, from: number, count: number): ChannelMessage =>
   stream({ tag: "next", id, from, count });
 
-/** We serve stream 0 to the peer, of 20 chunks. */
+/** We serve stream 0 to the peer, of 40 chunks. */
 const serving: Prepare = (node, { attemptId }) => {
   say(node, attemptId, asked(0));
   node.feed({ type: "event/streamOpened", attemptId, streamId: 0, manifest });
@@ -294,13 +294,18 @@ const streamingRow: ChannelRow = {
       said: [stream({ tag: "manifest", id: 0, manifest })],
     },
     { name: "a Chunk for what was never asked", reason: "badState", said: [stream(chunk(0, 0))] },
-    { name: "a Next beyond the end", reason: "overLimit", prepare: serving, said: [next(0, 19, 2)] },
-    { name: "a Next for more than 8", reason: "overLimit", prepare: serving, said: [next(0, 0, 9)] },
+    { name: "a Next beyond the end", reason: "overLimit", prepare: serving, said: [next(0, 39, 2)] },
     {
-      name: "a ninth chunk outstanding",
+      name: "a Next for more than 16",
       reason: "overLimit",
       prepare: serving,
-      said: [next(0, 0, STREAM_OUTSTANDING_MAX), next(0, 8, 1)],
+      said: [next(0, 0, 17)],
+    },
+    {
+      name: "a seventeenth chunk outstanding",
+      reason: "overLimit",
+      prepare: serving,
+      said: [next(0, 0, STREAM_OUTSTANDING_MAX), next(0, STREAM_OUTSTANDING_MAX, 1)],
     },
     {
       name: "a Manifest that does not hash to the root",
@@ -312,12 +317,12 @@ const streamingRow: ChannelRow = {
       name: "a Chunk without a Next",
       reason: "badState",
       prepare: fetching,
-      said: [stream({ tag: "manifest", id: 0, manifest }), stream(chunk(0, 19))],
+      said: [stream({ tag: "manifest", id: 0, manifest }), stream(chunk(0, 39))],
     },
   ],
   allowed: [
-    { name: "eight chunks outstanding", prepare: serving, said: [next(0, 0, 4), next(0, 4, 4)] },
-    { name: "the last chunk", prepare: serving, said: [next(0, 19, 1)] },
+    { name: "sixteen chunks outstanding", prepare: serving, said: [next(0, 0, 8), next(0, 8, 8)] },
+    { name: "the last chunk", prepare: serving, said: [next(0, 39, 1)] },
     { name: "a chunk again", prepare: serving, said: [next(0, 0, 1), next(0, 0, 1)] },
     {
       name: "Next and Cancel of a stream that has ended",
