@@ -112,7 +112,7 @@ export function createChecker(
             const laws = [checkAnswers, checkServed, checkSources];
             fail(
               node,
-              laws.flatMap((law) => law(talk, state, peerId)),
+              laws.flatMap((law) => law(talk, state, peerId, before?.timeMs ?? state.timeMs)),
             );
           }
       }

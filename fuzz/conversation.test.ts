@@ -115,8 +115,11 @@ describe("P30: what may be said in a conversation", () => {
     expect(checkAnswers(talk, laterBy(fetching, 5_000), peerId)).toEqual([]);
     expect(checkAnswers(talk, laterBy(fetching, 10_000), peerId)).toHaveLength(1);
     says(talk, "received", request(0, hashes));
-    expect(checkServed(talk, laterBy(fetching, 1_000), peerId)).toEqual([]);
-    expect(checkServed(talk, laterBy(fetching, 5_000), peerId)).toHaveLength(1);
+    expect(checkServed(talk, fetching, peerId, fetching.timeMs)).toEqual([]);
+    expect(checkServed(talk, laterBy(fetching, 1_000), peerId, fetching.timeMs)).toEqual([]);
+    expect(checkServed(talk, laterBy(fetching, 5_000), peerId, fetching.timeMs + 4_000)).toHaveLength(1);
+    // It stood still: from then on it has time again.
+    expect(checkServed(talk, laterBy(fetching, 6_000), peerId, fetching.timeMs)).toEqual([]);
   });
 
   test("what arrives was sent, to whom and on which channel it arrives, and once", () => {

@@ -25,8 +25,8 @@ export interface Conversation {
   readonly announced: Map<PoolName, Announced>;
   /** By the id of our request, what it asked for. */
   readonly open: Map<number, Request>;
-  /** Requests of the peer that wait for our response, since when. */
-  readonly served: Map<number, number>;
+  /** Requests of the peer that wait for our response, since which tick; null: since the last one. */
+  readonly served: Map<number, number | null>;
   /** What the peer was asked for since it announced it last. */
   readonly asked: Set<Hash>;
   /** Of each info that was sent here the index that its entry had. */
@@ -85,13 +85,20 @@ export function checkAnswers(talk: Conversation, state: State, peerId: PeerId): 
   );
 }
 
-/** P19: at a tick no request of the peer waits for long, unless it waits for the line. */
-export function checkServed(talk: Conversation, state: State, peerId: PeerId): Problems {
+/**
+ * P19: at a tick no request of the peer waits for long, unless it waits for the line. A process that stood still has to
+ * be given time to answer.
+ *
+ * @param beforeMs of the last input before this one
+ */
+export function checkServed(talk: Conversation, state: State, peerId: PeerId, beforeMs: number): Problems {
   const isBlocked = state.peers.get(peerId)?.live?.blocked.includes("rpc") ?? true;
   const problems: string[] = [];
   for (const [id, sinceMs] of talk.served) {
-    if (isBlocked) talk.served.set(id, state.timeMs);
-    else if (state.timeMs > sinceMs + SERVED_MS) problems.push(`has not answered request ${id}`);
+    if (sinceMs === null) talk.served.set(id, state.timeMs);
+    if (sinceMs === null || state.timeMs <= sinceMs + SERVED_MS) continue;
+    if (isBlocked || beforeMs <= sinceMs + SERVED_MS) talk.served.set(id, state.timeMs);
+    else problems.push(`has not answered request ${id}`);
   }
   return problems;
 }
@@ -103,12 +110,12 @@ export function checkSources(talk: Conversation, { peers, download }: State, pee
   return wasAsked ? [] : [`streams, and has not asked ${peerId}`];
 }
 
-function received(talk: Conversation, { wire }: WireEvent, { body, state }: Speaker): Problems {
+function received(talk: Conversation, { wire }: WireEvent, { body }: Speaker): Problems {
   if (wire.channel === "best-tip" && wire.message.tag === "bestTip") talk.heard = tipOf(wire.message.header);
   if (wire.channel !== "rpc") return [];
   const response = wire.message;
   if (response.tag === "request") {
-    talk.served.set(response.id, state.timeMs);
+    talk.served.set(response.id, null);
     return [];
   }
   const hashes = talk.open.get(response.id)?.hashes ?? [];

@@ -216,7 +216,12 @@ export function goodbyeHeard(model: ConnectionModel, one: Connection, reason: Re
 export function misbehaved(model: ConnectionModel, one: Connection, reason: Reason): void {
   const isProven = one.stage === "live";
   if (isProven) model.bannedUntilMs = model.nowMs + 24 * HOUR;
-  if (isProven) for (const other of [...model.all.values()]) if (other !== one) goodbye(model, other, reason);
+  for (const other of [...model.all.values()]) {
+    if (!isProven || other === one) continue;
+    goodbye(model, other, reason);
+    // It has lost against nothing: it has failed.
+    if (other.isOurs && other.isUp) backOff(model, 0);
+  }
   goodbye(model, one, reason, isProven ? 24 * HOUR : 0);
 }
 
