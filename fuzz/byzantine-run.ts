@@ -32,7 +32,7 @@ export function playByzantineSeed(
 }
 
 const isParticular = (behaviour: Behaviour): boolean =>
-  behaviour.place === "connection" && behaviour.needs !== undefined;
+  behaviour.place === "connection" && (behaviour.needs !== undefined || behaviour.isRival === true);
 
 function playTogether(
   seed: number,

@@ -35,6 +35,8 @@ export interface ConnectionBehaviour extends Named {
   readonly endsIn: Reason | null;
   /** Else what it does cannot happen. */
   readonly needs?: Needs;
+  /** It pretends to have the best tip: beside another that does so too it may not be looked at. */
+  readonly isRival?: boolean;
   /** It is found out before a Hello has proven whose key that is: nobody is punished. */
   readonly isStranger?: boolean;
   /** How often the liar must have noted something, at least and at most, for each connection that it was told to make. */

@@ -29,8 +29,8 @@ export const announcing = (
   breaks: string,
   endsIn: ConnectionBehaviour["endsIn"],
   make: (line: Line) => Tips,
-): ConnectionBehaviour =>
-  lying(name, breaks, endsIn, (line) => {
+): ConnectionBehaviour => ({
+  ...lying(name, breaks, endsIn, (line) => {
     let tips: Tips | null = null;
     let [isPermitted, isSaid] = [false, false];
     const sayNow = (): void => {
@@ -61,7 +61,9 @@ export const announcing = (
         sayNow();
       },
     };
-  });
+  }),
+  isRival: true,
+});
 
 const isOf = (request: RpcRequest, hash: Hash): boolean =>
   (request.tag === "block" || request.tag === "ancestry") && request.hash === hash;
