@@ -20,7 +20,7 @@ import {
   sdpText,
   sealed,
 } from "../../reducers/testing/signals.ts";
-import { runs } from "../runs.ts";
+import { runs, runsTimeoutMs } from "../runs.ts";
 import * as model from "./connection.ts";
 import { checkModel, command, createWorld } from "./world.ts";
 
@@ -355,8 +355,9 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
 describe("model of a connection", () => {
   test.each([true, false])(
     "whatever happens, the node does what sections 3 to 5 say (our key is the greater: %s)",
+    { timeout: runsTimeoutMs(120_000) },
     (isGreater) => {
-      checkModel(COMMANDS, () => setup(isGreater), { numRuns: runs(100), maxCommands: 60 });
+      checkModel(COMMANDS, () => setup(isGreater), { numRuns: runs(80), maxCommands: 60 });
     },
   );
 });

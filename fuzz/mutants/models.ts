@@ -29,7 +29,7 @@ export function playModels(seed: number): string | null {
   const files = FILES.map((name) => `fuzz/models/${name}`);
   const { stdout, signal, error } = spawnSync(
     process.execPath,
-    [VITEST, "run", ...files, "--reporter=json", "--bail=1", "--maxWorkers=1"],
+    [VITEST, "run", ...files, "--reporter=json", "--bail=1", "--maxWorkers=1", `--testTimeout=${ENDLESS_MS}`],
     {
       env: { ...process.env, POLLEN_TEST_SEED: `${seed}` },
       encoding: "utf8",
