@@ -34,6 +34,8 @@ export interface Checker extends ClusterObserver {
 }
 
 const PLAIN_EVERY = 499;
+/** Looked at when time passes, for every live peer. */
+const TALK_LAWS = [checkAnswers, checkServed, checkSources];
 
 /** @param isLiar nodes of which nothing is expected, and whom others may accuse */
 export function createChecker(
@@ -109,10 +111,9 @@ export function createChecker(
         for (const { peerId, live } of state.peers.values())
           if (live !== null && !liars.has(keyOf(node, live.attemptId))) {
             const talk = talkOf(node, live.attemptId);
-            const laws = [checkAnswers, checkServed, checkSources];
             fail(
               node,
-              laws.flatMap((law) => law(talk, state, peerId, before?.timeMs ?? state.timeMs)),
+              TALK_LAWS.flatMap((law) => law(talk, state, peerId, before?.timeMs ?? state.timeMs)),
             );
           }
       }

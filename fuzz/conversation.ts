@@ -4,7 +4,7 @@ import type { PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { Hash, PeerId } from "../core/ids.ts";
 import { RPC_BLOCK_TIMEOUT_MS } from "../core/limits.ts";
-import { hashOf, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
+import { hashOf, type PoolInfo, type PoolName } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
 import { isPreferred } from "./chain-selection.ts";
 import { checkAsked, type Problems, TIMER_MS } from "./invariants.ts";
@@ -64,7 +64,7 @@ export interface Speaker {
 
 /** Books one message. @returns what is wrong with it */
 export function book(talk: Conversation, event: WireEvent, speaker: Speaker): Problems {
-  const windows = windowsOf(talk);
+  const { permits } = talk.ledger;
   const { ledger, problems } = observe(talk.ledger, event);
   talk.ledger = ledger;
   const announced = announcedBy(event);
@@ -72,7 +72,7 @@ export function book(talk: Conversation, event: WireEvent, speaker: Speaker): Pr
     talk.announced.set(announced.pool, announcedNow(speaker.state, announced));
     for (const info of announced.infos) talk.asked.delete(hashOf(info));
   }
-  const more = event.way === "sent" ? sent(talk, event, speaker, windows) : received(talk, event, speaker);
+  const more = event.way === "sent" ? sent(talk, event, speaker, permits) : received(talk, event, speaker);
   return [...problems, ...more];
 }
 
@@ -132,7 +132,8 @@ function received(talk: Conversation, { wire }: WireEvent, { body }: Speaker): P
   return [];
 }
 
-function sent(talk: Conversation, { wire }: WireEvent, speaker: Speaker, windows: Windows): Problems {
+/** @param permits as they were before the message */
+function sent(talk: Conversation, { wire }: WireEvent, speaker: Speaker, permits: Permits): Problems {
   switch (wire.channel) {
     case "best-tip":
       return sentTip(talk, wire.message, speaker);
@@ -142,7 +143,7 @@ function sent(talk: Conversation, { wire }: WireEvent, speaker: Speaker, windows
     case "snark":
     case "snark-job-commitment":
       return wire.message.tag === "infos"
-        ? sentInfos(talk, wire.channel, wire.message, speaker, windows)
+        ? sentInfos(talk, wire.channel, wire.message, speaker, permits)
         : sentWindow(talk, wire.channel, wire.message, speaker);
     default:
       return [];
@@ -198,9 +199,10 @@ function sentInfos(
   pool: PoolName,
   { items, seq }: Extract<PoolMessage, { tag: "infos" }>,
   { state }: Speaker,
-  windows: Windows,
+  permits: Permits,
 ): Problems {
   const problems: string[] = [];
+  const window = permits[pool].theirs.windows[seq];
   const { heard } = talk;
   const { tip } = state.chain;
   const isLevel = heard !== null && (heard.hash === tip.hash || isPreferred(heard, tip, state.config.chain));
@@ -209,15 +211,11 @@ function sentInfos(
     const key = `${pool} ${hashOf(info)}`;
     const index = state.pools[pool].entries.get(hashOf(info))?.index;
     if (index === undefined) continue;
-    if (talk.shown.get(key) === index && windows[pool][seq]?.hasBand === false)
+    if (talk.shown.get(key) === index && window?.hasBand === false)
       problems.push(`sent the info of ${hashOf(info)} twice`);
     talk.shown.set(key, index);
   }
   return problems;
 }
 
-type Windows = { readonly [Name in PoolName]: WireLedger["permits"][Name]["theirs"]["windows"] };
-
-/** As they were before the message that answers one of them. */
-const windowsOf = ({ ledger }: Conversation): Windows =>
-  Object.fromEntries(POOL_NAMES.map((pool) => [pool, ledger.permits[pool].theirs.windows])) as Windows;
+type Permits = WireLedger["permits"];

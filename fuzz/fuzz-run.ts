@@ -19,36 +19,25 @@ export interface FuzzOptions {
   readonly nodes: number | null;
 }
 
-/** What happens in a run besides faults. */
-const SCENARIOS = {
-  pools: "transactions of rival senders, and pools of any capacity",
-  chain: "the same with blocks and SNARK work",
-  crowded: "more items than fit into pools and messages",
+/** Of these a run is data, which can be made smaller and saved. */
+const DRAWN = {
+  pools: { about: "transactions of rival senders, and pools of any capacity" },
+  chain: { about: "the same with blocks and SNARK work" },
+  crowded: { about: "more items than fit into pools and messages" },
 } as const;
 
-/** Of these a seed says everything: they have no faults or nodes to choose, and are not made smaller. */
-const SEEDED: Readonly<Record<SceneName, Scene>> = {
-  byzantine: {
-    about: "three peers that break the protocol, each in its own way",
-    play: playByzantineSeed,
-  },
+/** Of these a seed says everything. */
+const SEEDED = {
+  byzantine: { about: "three peers that break the protocol, each in its own way", play: playByzantineSeed },
   ...SCENES,
-};
+} as const satisfies Readonly<Record<string, Scene>>;
 
-type SceneName = keyof typeof SCENES | "byzantine";
+/** What happens in a run besides faults. */
+export const SCENARIOS = { ...DRAWN, ...SEEDED } as const;
 
-export type ScenarioName = keyof typeof SCENARIOS | SceneName;
+export type ScenarioName = keyof typeof SCENARIOS;
 
-/** What each is about. */
-export const SCENARIO_TEXTS: Readonly<Record<ScenarioName, string>> = {
-  ...SCENARIOS,
-  ...(Object.fromEntries(Object.entries(SEEDED).map(([name, { about }]) => [name, about])) as Record<
-    SceneName,
-    string
-  >),
-};
-
-export const SCENARIO_NAMES = Object.keys(SCENARIO_TEXTS) as readonly ScenarioName[];
+export const SCENARIO_NAMES = Object.keys(SCENARIOS) as readonly ScenarioName[];
 
 export const DEFAULT_OPTIONS: FuzzOptions = { scenario: "chain", faults: FAULT_NAMES, nodes: null };
 
@@ -74,7 +63,10 @@ export const runSeed = (seed: number, options: FuzzOptions): RunResult =>
     : runScene(seed, SEEDED[options.scenario]);
 
 /** Its runs are data, which can be made smaller and saved. Others are as their seed says. */
-export const hasScenario = (name: ScenarioName): name is keyof typeof SCENARIOS => name in SCENARIOS;
+export const hasScenario = (name: ScenarioName): name is keyof typeof DRAWN => name in DRAWN;
+
+/** Its faults and nodes can be chosen. */
+export const hasChoices = (name: ScenarioName): boolean => name === "pools" || name === "chain";
 
 /** The scenario of a seed: the same on every machine. */
 export function scenarioOf(seed: number, options: FuzzOptions): Scenario {

@@ -7,10 +7,11 @@ import { parseCase } from "../../fuzz/case.ts";
 import { FAULT_NAMES, FAULTS, type FaultName } from "../../fuzz/faults.ts";
 import {
   DEFAULT_OPTIONS,
+  hasChoices,
   hasScenario,
   runScenario,
   SCENARIO_NAMES,
-  SCENARIO_TEXTS,
+  SCENARIOS,
   type ScenarioName,
 } from "../../fuzz/fuzz-run.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
@@ -75,8 +76,8 @@ export const fuzzCommand = (): Command =>
 
 const helpText = (): string => `
 Scenarios:
-${Object.entries(SCENARIO_TEXTS)
-  .map(([name, about]) => `  ${name.padEnd(13)}${about}`)
+${Object.entries(SCENARIOS)
+  .map(([name, { about }]) => `  ${name.padEnd(13)}${about}`)
   .join("\n")}
 
 Faults:
@@ -108,7 +109,7 @@ async function run(flags: Flags): Promise<void> {
   if (flags.runs !== undefined && flags.for !== undefined)
     throw new UserError("--runs and --for both say when to stop: give one of them");
   const { scenario, faults, jobs, out } = flags;
-  if (scenario !== "pools" && scenario !== "chain" && (flags.nodes !== undefined || faults !== FAULT_NAMES))
+  if (!hasChoices(scenario) && (flags.nodes !== undefined || faults !== FAULT_NAMES))
     throw new UserError(`--nodes and --faults are for the scenarios pools and chain, not for ${scenario}`);
   const firstSeed = flags.seed ?? Math.floor(Math.random() * SEED_MAX);
   const show = createProgress();
