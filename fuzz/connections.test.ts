@@ -6,17 +6,14 @@ import {
   DIAL_BACKOFF_MIN_MS,
   SIGNAL_REPLY_TIMEOUT_MS,
 } from "../core/limits.ts";
-import { createChecker } from "./checker.ts";
 import { checkBaseline } from "./invariants.ts";
 import { identityOf } from "./sim-identity.ts";
-import { type Cluster, type ClusterOptions, createCluster } from "./simulator.ts";
+import type { Cluster, ClusterOptions } from "./simulator.ts";
 import { postOffer } from "./stranger.ts";
+import { createWatched } from "./watched.ts";
 
 const watched = (options: ClusterOptions): Cluster => {
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const observers = [checker, ...(options.observers ?? [])];
-  const cluster: Cluster = createCluster({ ...options, observers });
-  return cluster;
+  return createWatched(options).cluster;
 };
 
 /** Attempt ids of the live connections of a node. */

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createChecker } from "./checker.ts";
 import { expectedPool, poolOf } from "./oracle.ts";
 import { runs, runsTimeoutMs } from "./runs.ts";
 import type { SimTransaction } from "./sim-items.ts";
 import type { Tamper } from "./sim-transport.ts";
-import { type Cluster, createCluster } from "./simulator.ts";
+import type { Cluster } from "./simulator.ts";
 import { withoutBand, withoutRefloor } from "./tamper.ts";
+import { createWatched } from "./watched.ts";
 
 /**
  * The trap of outstanding permits (7.4): pools are full and floors high, a block takes items out, floors fall while
@@ -30,11 +30,9 @@ const asExpected = (cluster: Cluster): boolean =>
 
 /** A large pool has all, a full one the best of it; a block takes these. The large one has passed the others over. */
 function fullPoolAfterBlock(tamper?: Tamper): Cluster {
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({
+  const { cluster } = createWatched({
     nodes: 2,
     seed: 1,
-    observers: [checker],
     configOf: (index) => (index === 0 ? {} : { capacity: CAPACITY }),
     ...(tamper === undefined ? {} : { tamper }),
   });
@@ -77,11 +75,9 @@ describe("a full pool, out of which a block takes the best", () => {
  */
 function smallPools(seed: number, tamper?: Tamper): boolean {
   const nodes = 8;
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({
+  const { cluster } = createWatched({
     nodes,
     seed,
-    observers: [checker],
     config: { capacity: CAPACITY },
     chain: { transactionsMax: 3 },
     ...(tamper === undefined ? {} : { tamper }),

@@ -8,8 +8,8 @@ import type { AttemptId, Hash } from "../core/ids.ts";
 import type { State } from "../core/state.ts";
 import { brokenInvariants } from "../reducers/invariants.ts";
 import { step } from "../reducers/step.ts";
-import { createChecker } from "./checker.ts";
 import { createCluster } from "./simulator.ts";
+import { createWatched } from "./watched.ts";
 
 /** What the simulator has found before, each reduced to its shortest form. */
 
@@ -96,8 +96,7 @@ test("the second address of a peer is dialed although the first was just being t
 });
 
 test("a probe that was answered leaves no deadline", () => {
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster = createCluster({ nodes: 2, seed: 3, observers: [checker] });
+  const { cluster, checker } = createWatched({ nodes: 2, seed: 3 });
   cluster.dial(0, 1);
   cluster.runUntilQuiet();
   cluster.restart(0);
@@ -108,13 +107,11 @@ test("a probe that was answered leaves no deadline", () => {
 
 describe("an item whose only announcer froze before it served the item", () => {
   test("is asked for again when the announcer is back: with the next window, or by a Refloor of the open one", () => {
-    const checker = createChecker((node) => cluster.chain(node).judged);
     const bands: string[] = [];
-    const cluster = createCluster({
+    const { cluster } = createWatched({
       nodes: 2,
       seed: 3,
       observers: [
-        checker,
         {
           after: (_node, _input, { effects }) => {
             for (const effect of effects) {

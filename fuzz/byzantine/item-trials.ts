@@ -1,7 +1,7 @@
 import type { Hash } from "../../core/ids.ts";
-import { createChecker } from "../checker.ts";
 import { accountOf, jobOf, PADDING_MAX } from "../sim-items.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { ClusterObserver } from "../simulator.ts";
+import { createWatched } from "../watched.ts";
 import { type Line, saying, type Trial } from "./behaviour.ts";
 import { createLaws } from "./laws.ts";
 import { createLiar } from "./liar.ts";
@@ -14,12 +14,14 @@ const SETTLING_MS = 10_000;
 
 function playLargeItems(seed: number, observers: readonly ClusterObserver[] = []): readonly string[] {
   const isLiar = (node: number): boolean => node === LIAR;
-  const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
-  const cluster: Cluster = createCluster({
-    nodes: 3,
-    seed,
-    observers: [checker, createLaws(isLiar), ...observers],
-  });
+  const { cluster } = createWatched(
+    {
+      nodes: 3,
+      seed,
+      observers: [createLaws(isLiar), ...observers],
+    },
+    isLiar,
+  );
   const payments = Array.from({ length: ITEMS }, (_, number) => {
     const transaction = { fee: 5n, sender: accountOf(number), nonce: 0, verdict: "valid", salt: 0 } as const;
     return cluster.submit(0, transaction).hash;

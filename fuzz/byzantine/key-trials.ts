@@ -1,6 +1,6 @@
 import type { PeerId } from "../../core/ids.ts";
-import { createChecker } from "../checker.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { Cluster, ClusterObserver } from "../simulator.ts";
+import { createWatched } from "../watched.ts";
 import { type Behaviour, saying, type Trial } from "./behaviour.ts";
 import { NO_PONG } from "./control-lies.ts";
 import { createLaws } from "./laws.ts";
@@ -24,21 +24,22 @@ interface Meeting {
 
 function meet(seed: number, nodes: number, observers: readonly ClusterObserver[]): Meeting {
   const ready: PeerId[] = [];
-  const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
-  const cluster: Cluster = createCluster({
-    nodes,
-    seed,
-    observers: [
-      checker,
-      createLaws(isLiar),
-      {
-        after: (_node, _input, { actions }) => {
-          for (const action of actions) if (action.type === "connection/ready") ready.push(action.peerId);
+  const { cluster } = createWatched(
+    {
+      nodes,
+      seed,
+      observers: [
+        createLaws(isLiar),
+        {
+          after: (_node, _input, { actions }) => {
+            for (const action of actions) if (action.type === "connection/ready") ready.push(action.peerId);
+          },
         },
-      },
-      ...observers,
-    ],
-  });
+        ...observers,
+      ],
+    },
+    isLiar,
+  );
   return { cluster, ready };
 }
 

@@ -6,9 +6,9 @@ import {
 } from "../../core/limits.ts";
 import type { SignalOutcome } from "../../core/services.ts";
 import { type Config, DEFAULT_ADMISSION } from "../../core/state.ts";
-import { createChecker } from "../checker.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { Cluster, ClusterObserver } from "../simulator.ts";
 import { postOffer } from "../stranger.ts";
+import { createWatched } from "../watched.ts";
 import type { Trial } from "./behaviour.ts";
 
 /** 3.2: sound offers of many keys that come to nothing. What they cost is counted at the network and at the sender. */
@@ -40,14 +40,12 @@ interface Place {
 function besiege({ seed, observers }: Place, config: Partial<Config>, friends = 0): Siege {
   const outcomes: SignalOutcome[] = [];
   let [posted, mostOpen] = [0, 0];
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({
+  const { cluster } = createWatched({
     nodes: 1 + friends + KEYS,
     seed,
     link: { serviceMs: SERVICE_MS },
     configOf: (index) => (index === 0 ? config : {}),
     observers: [
-      checker,
       ...observers,
       {
         after: () => {

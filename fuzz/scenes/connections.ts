@@ -1,10 +1,10 @@
 import { DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS, SIGNAL_REPLY_TIMEOUT_MS } from "../../core/limits.ts";
-import { createChecker } from "../checker.ts";
 import { checkBaseline } from "../invariants.ts";
 import { identityOf } from "../sim-identity.ts";
 import { createRandom, type Random } from "../sim-random.ts";
-import { type Cluster, type ClusterObserver, type ClusterOptions, createCluster } from "../simulator.ts";
+import type { Cluster, ClusterObserver, ClusterOptions } from "../simulator.ts";
 import { postOffer } from "../stranger.ts";
+import { createWatched } from "../watched.ts";
 
 const MINUTE_MS = 60_000;
 /** P27 */
@@ -15,10 +15,8 @@ const FLOOD = 120;
 export function playConnections(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const random = createRandom(seed);
   const watched: Watched = (options) => {
-    const checker = createChecker((node) => cluster.chain(node).judged);
-    const all = [checker, ...observers, ...(options.observers ?? [])];
-    const cluster: Cluster = createCluster({ ...options, seed, observers: all });
-    return cluster;
+    const all = [...observers, ...(options.observers ?? [])];
+    return createWatched({ ...options, seed, observers: all }).cluster;
   };
   return [
     ...mutualDial(watched, random),

@@ -1,11 +1,11 @@
 import { CHUNK_BYTES } from "../../core/limits.ts";
-import { createChecker } from "../checker.ts";
 import { brokenPromises } from "../promises.ts";
 import { DEFAULT_CONSENSUS } from "../sim-consensus.ts";
 import { DEFAULT_LINK } from "../sim-host.ts";
 import { accountOf } from "../sim-items.ts";
 import { createRandom } from "../sim-random.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { ClusterObserver } from "../simulator.ts";
+import { createWatched } from "../watched.ts";
 
 /** Around SYNC_HEADERS_MAX, 290: below it all blocks are fetched, above it a ledger. */
 const BLOCKS = [130, 420] as const;
@@ -19,13 +19,12 @@ const STREAMING_MS = 6_000;
 /** Two nodes make a long chain; the third catches up with it, from one of them, or from both. */
 export function playFarBehind(seed: number, observers: readonly ClusterObserver[]): readonly string[] {
   const random = createRandom(seed);
-  const checker = createChecker((node) => cluster.chain(node).judged);
   const isLarge = random.chance(0.5);
-  const cluster: Cluster = createCluster({
+  const { cluster, checker } = createWatched({
     nodes: 3,
     seed,
     ...(isLarge ? { chain: { ballast: BALLAST } } : {}),
-    observers: [checker, ...observers],
+    observers,
   });
   cluster.dial(1, 0);
   cluster.runUntilQuiet();

@@ -1,8 +1,8 @@
-import { createChecker } from "../checker.ts";
 import { brokenPromises } from "../promises.ts";
 import { accountOf } from "../sim-items.ts";
 import { createRandom } from "../sim-random.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { ClusterObserver } from "../simulator.ts";
+import { createWatched } from "../watched.ts";
 
 /** More than RECONCILE_POOL_MIN. */
 const ENTRIES = 250;
@@ -20,13 +20,11 @@ export function playLargePools(seed: number, observers: readonly ClusterObserver
   const random = createRandom(seed);
   let bytes = 0;
   let reconciled = 0;
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({
+  const { cluster, checker } = createWatched({
     nodes: 2,
     seed,
     config: { capacity: 2 * ENTRIES },
     observers: [
-      checker,
       ...observers,
       {
         sent: (_from, _attemptId, _to, channel, message) => {

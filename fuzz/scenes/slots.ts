@@ -1,8 +1,8 @@
 import { OUTGOING_RESERVE } from "../../core/limits.ts";
 import type { State } from "../../core/state.ts";
-import { createChecker } from "../checker.ts";
 import { createRandom } from "../sim-random.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "../simulator.ts";
+import type { ClusterObserver } from "../simulator.ts";
+import { createWatched } from "../watched.ts";
 
 const MINUTE_MS = 60_000;
 const DIALERS = 8;
@@ -18,13 +18,11 @@ export function playSlots(seed: number, observers: readonly ClusterObserver[]): 
   const peersMax = random.between(...PEERS_MAX);
   const incomingMax = peersMax - Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
   const problems = new Set<string>();
-  const checker = createChecker((node) => cluster.chain(node).judged);
-  const cluster: Cluster = createCluster({
+  const { cluster } = createWatched({
     nodes: DIALERS + 2,
     seed,
     configOf: (index) => (index === HUB ? { peersMax } : {}),
     observers: [
-      checker,
       ...observers,
       {
         after: ({ index }, _input, { state }) => {
