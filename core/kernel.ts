@@ -69,7 +69,10 @@ export function createStep<
   Effect extends Typed,
 >(rules: RuleTable<State, Action, Action, Effect>): Step<State, Input, Action, Effect> {
   return (before, input, timeMs) => {
-    let state: State = timeMs > before.timeMs ? { ...before, timeMs } : before;
+    // One copy is all that an input needs: reducers replace its fields, never reach into them, and nobody sees it
+    // before the drain is over.
+    const state: Draft<State> = { ...before };
+    if (timeMs > before.timeMs) state.timeMs = timeMs;
     const effects: Effect[] = [];
     const actions: Action[] = [];
     const queue: { readonly action: Action; readonly origin: "input" | "dispatched" | "proposed" }[] = [
@@ -88,14 +91,11 @@ export function createStep<
       const { action, origin } = entry;
       const rule = ruleOf(rules, action);
       if (rule.enabled(state, action)) {
-        // A copy is all a draft has to be: reducers replace its fields and never reach into them.
-        const draft: Draft<State> = { ...state };
-        rule.reduce(draft, action, context);
-        state = draft;
+        rule.reduce(state, action, context);
         actions.push(action);
       } else if (origin === "input") {
         const count = (state.dropped[action.type] ?? 0) + 1;
-        state = { ...state, dropped: { ...state.dropped, [action.type]: count } };
+        state.dropped = { ...state.dropped, [action.type]: count };
       } else {
         assert(origin === "proposed", `a dispatched ${action.type} is enabled`);
       }

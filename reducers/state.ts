@@ -47,9 +47,7 @@ export function updateLive(
   peerId: PeerId,
   change: (live: Mutable<LivePeer>) => void,
 ): void {
-  updatePeer(draft, peerId, (peer) => {
-    if (peer.live !== null) change(peer.live);
-  });
+  replaceLive(draft, peerId, (live) => produce(live, change));
 }
 
 export const permitsOf = (state: State, peerId: PeerId, pool: PoolName): PermitChannel | undefined =>
@@ -61,9 +59,9 @@ export function updatePermits(
   pool: PoolName,
   change: (channel: Mutable<PermitChannel>) => void,
 ): void {
-  updateLive(draft, peerId, ({ pools }) => {
-    const channel = pools[pool];
-    if (channel !== null) change(channel);
+  replaceLive(draft, peerId, (live) => {
+    const channel = live.pools[pool];
+    return channel === null ? live : { ...live, pools: { ...live.pools, [pool]: produce(channel, change) } };
   });
 }
 
@@ -72,9 +70,9 @@ export function updateBestTip(
   peerId: PeerId,
   change: (channel: Mutable<BestTipChannel>) => void,
 ): void {
-  updateLive(draft, peerId, ({ bestTip }) => {
-    if (bestTip !== null) change(bestTip);
-  });
+  replaceLive(draft, peerId, (live) =>
+    live.bestTip === null ? live : { ...live, bestTip: produce(live.bestTip, change) },
+  );
 }
 
 export function updateRpc(
@@ -82,9 +80,9 @@ export function updateRpc(
   peerId: PeerId,
   change: (channel: Mutable<RpcChannel>) => void,
 ): void {
-  updateLive(draft, peerId, ({ rpc }) => {
-    if (rpc !== null) change(rpc);
-  });
+  replaceLive(draft, peerId, (live) =>
+    live.rpc === null ? live : { ...live, rpc: produce(live.rpc, change) },
+  );
 }
 
 export function updateStreaming(
@@ -92,9 +90,16 @@ export function updateStreaming(
   peerId: PeerId,
   change: (channel: Mutable<StreamingChannel>) => void,
 ): void {
-  updateLive(draft, peerId, ({ streaming }) => {
-    if (streaming !== null) change(streaming);
-  });
+  replaceLive(draft, peerId, (live) =>
+    live.streaming === null ? live : { ...live, streaming: produce(live.streaming, change) },
+  );
+}
+
+/** Immer drafts only what a rule writes to: each level of drafts above it costs more than its copy. */
+function replaceLive(draft: StateDraft, peerId: PeerId, change: (live: LivePeer) => LivePeer): void {
+  draft.peers = draft.peers.update(peerId, (peer) =>
+    peer.live === null ? peer : { ...peer, live: change(peer.live) },
+  );
 }
 
 /** Something is due: the action is proposed at that time, unless the name is set again or cleared before. */
