@@ -42,17 +42,26 @@ export function updatePeer(draft: StateDraft, peerId: PeerId, change: (peer: Mut
   draft.peers = draft.peers.update(peerId, (peer) => produce(peer, change));
 }
 
+/** What every message changes is copied, like the state itself; Immer drafts the rest. */
+function copied<T>(record: T, change: (copy: Mutable<T>) => void): T {
+  const copy = { ...record };
+  change(copy);
+  return copy;
+}
+
+/** Fields may be replaced, what is in them may not be mutated. */
 export function updateLive(
   draft: StateDraft,
   peerId: PeerId,
   change: (live: Mutable<LivePeer>) => void,
 ): void {
-  replaceLive(draft, peerId, (live) => produce(live, change));
+  replaceLive(draft, peerId, (live) => copied(live, change));
 }
 
 export const permitsOf = (state: State, peerId: PeerId, pool: PoolName): PermitChannel | undefined =>
   livePeer(state, peerId)?.pools[pool] ?? undefined;
 
+/** Fields may be replaced, what is in them may not be mutated. */
 export function updatePermits(
   draft: StateDraft,
   peerId: PeerId,
@@ -61,7 +70,7 @@ export function updatePermits(
 ): void {
   replaceLive(draft, peerId, (live) => {
     const channel = live.pools[pool];
-    return channel === null ? live : { ...live, pools: { ...live.pools, [pool]: produce(channel, change) } };
+    return channel === null ? live : { ...live, pools: { ...live.pools, [pool]: copied(channel, change) } };
   });
 }
 
