@@ -9,6 +9,7 @@ import {
   checkSources,
   freshConversation,
 } from "./conversation.ts";
+import { createFairness } from "./fairness.ts";
 import {
   checkExpiry,
   checkFetchProgress,
@@ -48,6 +49,7 @@ export function createChecker(
   const nodes = new Map<string, SimNode>();
   const liars = new Set<string>();
   const mail = createMail();
+  const fairness = createFairness();
   let before: State | null = null;
   let steps = 0;
 
@@ -66,7 +68,9 @@ export function createChecker(
     const { state, index, life } = node;
     const peerId = state.attempts.get(attemptId)?.peerId ?? null;
     const body = (hash: Hash): void => count(bodies, `${index}.${life} ${hash}`);
-    return book(talkOf(node, attemptId), event, { state, judged: judgedBy(index), peerId, body });
+    const talk = talkOf(node, attemptId);
+    const unfair = fairness.hear(node, attemptId, event, talk);
+    return [...unfair, ...book(talk, event, { state, judged: judgedBy(index), peerId, body })];
   }
 
   return {
@@ -75,6 +79,7 @@ export function createChecker(
     before: (node, input) => {
       nodes.set(`${node.index}.${node.life}`, node);
       before = node.state;
+      if (!isLiar(node.index)) fail(node, fairness.judge(node));
       if (input.type !== "event/message" || isLiar(node.index)) return;
       if (liars.has(keyOf(node, input.attemptId))) return;
       if (!mail.take(mailOf(node.state, input.attemptId, input.channel, "in"), input.bytes))
@@ -88,6 +93,7 @@ export function createChecker(
       if (node === undefined || isLiar(from.index)) return;
       if (isLiar(to.index)) {
         liars.add(keyOf(from, attemptId));
+        fairness.forget(from, attemptId);
         return;
       }
       mail.put(mailOf(node.state, attemptId, channel, "out"), bytes);
@@ -95,7 +101,8 @@ export function createChecker(
       if (typeof wire === "string") fail(node, [`sent undecodable bytes: ${wire}`]);
       else fail(node, hear(node, attemptId, { way: "sent", wire }));
     },
-    after: (node, input, { state, actions }) => {
+    after: (node, input, result) => {
+      const { state, actions } = result;
       for (const action of actions) {
         count(histogram, action.type);
         if (action.type === "connection/ended") count(histogram, `${action.by} ${action.reason}`);
@@ -118,6 +125,7 @@ export function createChecker(
           }
       }
       if (before !== null) {
+        fairness.after(node, before, input, result);
         fail(node, checkNothingLost(before, state, actions));
         fail(node, checkTip(before, state));
       }
