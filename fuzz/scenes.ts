@@ -1,3 +1,4 @@
+import { playCommitments } from "./scenes/commitments.ts";
 import { playConnections } from "./scenes/connections.ts";
 import { playFarBehind } from "./scenes/far-behind.ts";
 import { playForks } from "./scenes/forks.ts";
@@ -24,5 +25,6 @@ export const SCENES = {
   priorities: { about: "which of two items is preferred, without a network", play: playPriorities },
   "large-pools": { about: "equal pools that part and meet again", play: playLargePools },
   withholders: { about: "peers that announce what they never serve", play: playWithholders },
+  commitments: { about: "workers whose promises grow too old", play: playCommitments },
   "far-behind": { about: "a newcomer to a long chain", play: playFarBehind },
 } as const satisfies Readonly<Record<string, Scene>>;

@@ -103,6 +103,22 @@ describe("work: proofs", () => {
     }
   });
 
+  test("a word that is too old, and keeps its place in the pool, keeps nobody from the work", () => {
+    const node = testNode({ workFee: FEE });
+    const ours = commitmentOf("ours", START_MS, FEE, "one");
+    // At one price the smaller hash has the place.
+    const old = Array.from({ length: 64 }, (_, number) =>
+      commitmentOf(`old ${number}`, START_MS - COMMITMENT_PATIENCE_MS - 1, FEE, "one"),
+    ).filter(({ hash }) => hash < ours.hash);
+    bring(node, old.slice(0, 1));
+    expect(signed(adopt(node, { jobsAdded: [jobOf("one")] }).effects)).toHaveLength(1);
+    const { effects } = node.feed({ type: "event/commitmentSigned", commitment: ours.info });
+    expect(poolOf(node, "snark-job-commitment")).not.toContain(ours.hash);
+    // Not a word after the other, without end.
+    expect(signed(effects)).toEqual([]);
+    expect(begun(node.pass(COMMITMENT_SPREAD_MS))).toEqual([jobOf("one")]);
+  });
+
   test.each([
     ["somebody's work is cheaper", (node: TestNode) => bring(node, [snarkOf("one", FEE / 2n)])],
     [

@@ -200,11 +200,16 @@ function isPromised({ pools, timeMs }: State, jobId: JobId, fee: bigint): boolea
   return feeClass(info.fee) <= feeClass(fee);
 }
 
-/** The job is gone, done, or promised by somebody whose word is the greater one of the two (section 6). */
+/**
+ * The job is gone, done, or promised by somebody whose word is the greater one of the two (section 6) and not too old. A
+ * word that is too old may still have the job's place in the pool, so that ours has none: the work is done all the same.
+ */
 function isTaken(state: State, { jobId, stage }: ChosenJob): boolean {
-  const isDone = isOffered(state, jobId, state.config.workFee ?? 0n);
-  if (!state.chain.jobNumbers.has(jobId) || isDone) return true;
-  return stage.tag !== "committing" && state.pools["snark-job-commitment"].bySlot.get(jobId) !== stage.hash;
+  const fee = state.config.workFee ?? 0n;
+  if (!state.chain.jobNumbers.has(jobId) || isOffered(state, jobId, fee)) return true;
+  if (stage.tag === "committing") return false;
+  const isOurs = state.pools["snark-job-commitment"].bySlot.get(jobId) === stage.hash;
+  return !isOurs && isPromised(state, jobId, fee);
 }
 
 /**
