@@ -5,22 +5,26 @@ import {
   book,
   type Conversation,
   checkAnswers,
+  checkLate,
   checkServed,
   checkSources,
   freshConversation,
 } from "./conversation.ts";
 import { createFairness } from "./fairness.ts";
 import {
+  checkBatches,
   checkExpiry,
   checkFetchProgress,
   checkNoAccusation,
   checkNothingLost,
   checkPeerBytes,
   checkPlain,
+  checkRefusals,
   checkTip,
   type Problems,
 } from "./invariants.ts";
 import { createMail, mailOf } from "./mail.ts";
+import { createPace } from "./pace.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { Judgement } from "./sim-parts.ts";
 import type { ClusterObserver } from "./simulator.ts";
@@ -36,7 +40,7 @@ export interface Checker extends ClusterObserver {
 
 const PLAIN_EVERY = 499;
 /** Looked at when time passes, for every live peer. */
-const TALK_LAWS = [checkAnswers, checkServed, checkSources];
+const TALK_LAWS = [checkAnswers, checkLate, checkServed, checkSources];
 
 /** @param isLiar nodes of which nothing is expected, and whom others may accuse */
 export function createChecker(
@@ -50,6 +54,7 @@ export function createChecker(
   const liars = new Set<string>();
   const mail = createMail();
   const fairness = createFairness();
+  const pace = createPace();
   let before: State | null = null;
   let steps = 0;
 
@@ -112,7 +117,7 @@ export function createChecker(
         node,
         checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
       );
-      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
+      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state), ...checkBatches(state)]);
       if (input.type === "tick") {
         fail(node, checkExpiry(state));
         for (const { peerId, live } of state.peers.values())
@@ -124,6 +129,8 @@ export function createChecker(
             );
           }
       }
+      fail(node, checkRefusals(state, result.effects));
+      fail(node, pace(`${node.index}.${node.life}`, state.timeMs, result.effects));
       if (before !== null) {
         fairness.after(node, before, input, result);
         fail(node, checkNothingLost(before, state, actions));

@@ -3,7 +3,7 @@ import type { BestTipMessage } from "../core/channels/best-tip.ts";
 import type { PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { Hash, PeerId } from "../core/ids.ts";
-import { RPC_BLOCK_TIMEOUT_MS } from "../core/limits.ts";
+import { HEDGE_MS, RPC_BLOCK_TIMEOUT_MS } from "../core/limits.ts";
 import { hashOf, type PoolInfo, type PoolName } from "../core/pools.ts";
 import type { State } from "../core/state.ts";
 import { isPreferred } from "./chain-selection.ts";
@@ -83,6 +83,23 @@ export function checkAnswers(talk: Conversation, state: State, peerId: PeerId): 
   return ours.flatMap(({ id, abandoned }) =>
     !abandoned && (talk.open.get(id)?.atMs ?? latestMs) < latestMs ? [`still waits for response ${id}`] : [],
   );
+}
+
+/** P08: who has an item to serve and does not for HEDGE_MS is slow, and another one may be asked for what it was asked last. */
+export function checkLate(talk: Conversation, state: State, peerId: PeerId): Problems {
+  const latestMs = state.timeMs - HEDGE_MS - TIMER_MS;
+  const live = state.peers.get(peerId)?.live;
+  const late = Object.values(live?.fetching ?? {})
+    .map((id) => talk.open.get(id ?? -1))
+    .filter((request) => request !== undefined && request.atMs < latestMs);
+  if (late.length === 0) return [];
+  const problems = live?.record.promptness === "slow" ? [] : [`does not call ${peerId} slow`];
+  for (const hash of late.flatMap((request) => request?.hashes ?? [])) {
+    const stage = state.fetches.get(hash)?.stage;
+    if (stage?.tag === "requested" && stage.from.at(-1) === peerId && !stage.isLate)
+      problems.push(`asks nobody else for ${hash}`);
+  }
+  return problems;
 }
 
 /**

@@ -6,7 +6,7 @@ import type { PermitChannel, PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
 import { setDeadline } from "../core/deadlines.ts";
-import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
+import type { AttemptId, Hash, PeerId, RequestId } from "../core/ids.ts";
 import { RPC_TIMEOUT_MS, SETTLE_TIMEOUT_MS } from "../core/limits.ts";
 import { type PoolEntry, removeEntry } from "../core/pool-log.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
@@ -19,6 +19,7 @@ import {
   checkNoAccusation,
   checkNothingLost,
   checkPlain,
+  checkRefusals,
   checkTip,
 } from "./invariants.ts";
 import { announcedNow, unsettled } from "./settlement.ts";
@@ -479,4 +480,16 @@ test("law 2 finds a permit given while an announced item is unsettled, and accep
   // The healthy pool holds a transaction of the same sender and nonce and of a greater fee.
   expect(unsettled(announced, [], { ...healthy, timeMs: 100 }, new Map())).toEqual([]);
   expect(announcedNow(healthy, { pool: "transaction", infos: [info] }).infos).toEqual([]);
+});
+
+test("whose submission is refused for another's sake, that one is in the pool", () => {
+  const held = [...healthy.pools.transaction.entries.keys()][0] as Hash;
+  const refusal = (holder: string) => ({
+    type: "effect/answerCommand" as const,
+    requestId: 1 as RequestId,
+    result: { tag: "conflict" as const, detail: `${holder} has its place, with at least this fee class` },
+  });
+  expect(checkRefusals(healthy, [refusal(held)])).toEqual([]);
+  expect(checkRefusals(healthy, [refusal(hash)])).toHaveLength(1);
+  expect(checkRefusals(healthy, [refusal("null")])).toHaveLength(1);
 });

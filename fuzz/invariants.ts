@@ -1,5 +1,6 @@
 import type { Action } from "../core/actions.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
+import type { Effect } from "../core/effects.ts";
 import { isAbove } from "../core/floors.ts";
 import type { Hash, JobId, PeerId } from "../core/ids.ts";
 import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX } from "../core/limits.ts";
@@ -31,6 +32,14 @@ export function checkFetchProgress(state: State): Problems {
     problems.push(`${short(fetch.hash)} is ${fetch.stage.tag} and ${short(idle)} could be asked for it`);
   }
   return problems;
+}
+
+/** P09: what peers sent is verified once at a time, however many of them send it. */
+export function checkBatches({ batches }: State): Problems {
+  const hashes = [...batches.values()].flatMap((batch) => (batch.isLocal ? [] : batch.hashes));
+  return hashes.flatMap((hash, index) =>
+    hashes.indexOf(hash) < index ? [`verifies ${short(hash)} twice at once`] : [],
+  );
 }
 
 /** The state is plain data and survives its own recording. Costs the whole state: checked now and then. */
@@ -89,6 +98,19 @@ export function checkExpiry({ pools, timeMs }: State): Problems {
   return [...pools["snark-job-commitment"].entries.values()].flatMap(({ hash, info }) =>
     Number(info.issuedAt) < latestMs ? [`keeps commitment ${short(hash)} for too long`] : [],
   );
+}
+
+/** Promise of 7.4: whose submission is refused for another item's sake, that one is there. */
+export function checkRefusals({ pools }: State, effects: readonly Effect[]): Problems {
+  return effects.flatMap((effect) => {
+    if (effect.type !== "effect/answerCommand" || effect.result.tag !== "conflict") return [];
+    const [, holder] = /^(\S+) has its place/.exec(effect.result.detail) ?? [];
+    if (holder === undefined) return [];
+    const isThere = POOL_NAMES.some((pool) => pools[pool].entries.has(holder as Hash));
+    return isThere
+      ? []
+      : [`refuses an item for the sake of ${short(holder as Hash)}, which it does not have`];
+  });
 }
 
 /** P31: a tip is left for a better one, and never for one that it is built on. Only from genesis every way leads up. */
