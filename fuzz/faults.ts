@@ -10,6 +10,7 @@ export const FAULTS = {
   stall: "nothing arrives for a while, in one direction or in both",
   slow: "lines that take few bytes, so that transports buffer and block",
   far: "long latencies and jitter",
+  busy: "machines whose proofs, signatures and disks take long",
   ice: "checks that never reach the other side",
   http: "requests of signaling that are late or lost",
   dials: "the same peers dialed again, and by both at once",
@@ -42,10 +43,11 @@ export function faultsArbitrary(possible: readonly FaultName[]): Arbitrary<Fault
 const LINES = [Number.POSITIVE_INFINITY, 1_000, 300, 100, 30, 10] as const;
 
 /** Links and HTTP while the faults last. */
-export const faultyLink = ({ slow, far, ice, http }: Faults): LinkOptions => ({
+export const faultyLink = ({ slow, far, busy, ice, http }: Faults): LinkOptions => ({
   ...DEFAULT_LINK,
   latencyMs: [2, 40 + 80 * far],
   jitterMs: 8 + 60 * far,
+  serviceMs: [0, 3 + 100 * busy],
   bytesPerMs: LINES[slow] ?? Number.POSITIVE_INFINITY,
   unreachableChance: 0.12 * ice,
   signalLossChance: 0.1 * http,
