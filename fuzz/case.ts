@@ -86,10 +86,11 @@ const caseSchema = z.strictObject({
     isBatchOnly: z.boolean(),
     transactionsMax: z.int().min(1).max(200).exactOptional(),
     slotsPerEpoch: z.int().min(3).max(100_000).exactOptional(),
+    // A fault that did not exist yet when the case was saved is off.
     faults: z.strictObject(
-      Object.fromEntries(FAULT_NAMES.map((name) => [name, z.int().min(0).max(5)])) as Record<
+      Object.fromEntries(FAULT_NAMES.map((name) => [name, z.int().min(0).max(5).default(0)])) as Record<
         (typeof FAULT_NAMES)[number],
-        z.ZodInt
+        z.ZodDefault<z.ZodInt>
       >,
     ),
   }),
