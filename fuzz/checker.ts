@@ -10,7 +10,7 @@ import {
   checkSources,
   freshConversation,
 } from "./conversation.ts";
-import { createFairness } from "./fairness.ts";
+import { createFairness } from "./fairness/fairness.ts";
 import {
   checkBatches,
   checkExpiry,

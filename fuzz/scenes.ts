@@ -2,6 +2,7 @@ import { playCommitments } from "./scenes/commitments.ts";
 import { playConnections } from "./scenes/connections.ts";
 import { playFarBehind } from "./scenes/far-behind.ts";
 import { playForks } from "./scenes/forks.ts";
+import { playHub } from "./scenes/hub.ts";
 import { playLargePools } from "./scenes/large-pools.ts";
 import { playPriorities } from "./scenes/priorities.ts";
 import { playSlots } from "./scenes/slots.ts";
@@ -20,6 +21,7 @@ export const SCENES = {
     about: "two or three nodes that dial, fall silent, are flooded and stop",
     play: playConnections,
   },
+  hub: { about: "many peers that want the same of one node at once", play: playHub },
   slots: { about: "more peers than a node has slots", play: playSlots },
   forks: { about: "chain selection between random branches, without a network", play: playForks },
   priorities: { about: "which of two items is preferred, without a network", play: playPriorities },

@@ -22,6 +22,9 @@ export interface Seen {
   readonly ended: readonly Reason[];
 }
 
+/** Far more than any command causes before the next look. */
+const EFFECTS_MAX = 10_000;
+
 export function createWorld(changes: Partial<Config> = {}): World {
   const effects: Effect[] = [];
   const ended: Reason[] = [];
@@ -29,6 +32,7 @@ export function createWorld(changes: Partial<Config> = {}): World {
     const broken = brokenInvariants(result.state);
     assert(broken.length === 0, `no broken invariant after ${input.type}: ${broken.join("; ")}`);
     effects.push(...result.effects);
+    assert(effects.length < EFFECTS_MAX, "what a command causes has an end");
     for (const action of result.actions) if (action.type === "connection/ended") ended.push(action.reason);
   });
   return { node, look: () => ({ effects: effects.splice(0), ended: ended.splice(0) }) };

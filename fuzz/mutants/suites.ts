@@ -18,6 +18,7 @@ export const SUITES: readonly Suite[] = [
   { name: "connections", at: 0, every: 2 },
   { name: "slots", at: 1, every: 4 },
   { name: "large-pools", at: 1, every: 4 },
+  { name: "hub", at: 2, every: 5 },
   { name: "models", at: 4, every: 50 },
   { name: "withholders", at: 5, every: 10 },
   { name: "commitments", at: 7, every: 10 },

@@ -1,13 +1,13 @@
-import type { Input } from "../core/actions.ts";
-import type { Effect } from "../core/effects.ts";
-import type { AttemptId } from "../core/ids.ts";
-import { RPC_RATES } from "../core/limits.ts";
-import type { State } from "../core/state.ts";
-import type { Conversation } from "./conversation.ts";
-import { forget, freshTurns, passedOver, serve, type Turns } from "./fairness-turns.ts";
-import { type Guest, type ServiceName, serviceOf, waits } from "./fairness-waits.ts";
-import type { Problems } from "./invariants.ts";
-import type { WireEvent } from "./wire.ts";
+import type { Input } from "../../core/actions.ts";
+import type { Effect } from "../../core/effects.ts";
+import type { AttemptId } from "../../core/ids.ts";
+import { RPC_RATES } from "../../core/limits.ts";
+import type { State } from "../../core/state.ts";
+import type { Conversation } from "../conversation.ts";
+import type { Problems } from "../invariants.ts";
+import type { WireEvent } from "../wire.ts";
+import { forget, freshTurns, passedOver, serve, type Turns } from "./turns.ts";
+import { type Guest, type ServiceName, serviceOf, waits } from "./waits.ts";
 
 /**
  * Bounded bypass: while a peer waits for a service of a node that nothing but the node itself withholds, no other peer
