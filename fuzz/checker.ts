@@ -15,6 +15,7 @@ import {
   checkBatches,
   checkExpiry,
   checkFetchProgress,
+  checkGivenUp,
   checkNoAccusation,
   checkNothingLost,
   checkPeerBytes,
@@ -117,7 +118,7 @@ export function createChecker(
         node,
         checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
       );
-      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state), ...checkBatches(state)]);
+      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
       if (input.type === "tick") {
         fail(node, checkExpiry(state));
         for (const { peerId, live } of state.peers.values())
@@ -135,6 +136,7 @@ export function createChecker(
         fairness.after(node, before, input, result);
         fail(node, checkNothingLost(before, state, actions));
         fail(node, checkTip(before, state));
+        fail(node, [...checkGivenUp(before, state), ...checkBatches(before, state)]);
       }
       if (++steps % PLAIN_EVERY === 0) fail(node, [...checkPlain(state), ...checkPeerBytes(state)]);
     },

@@ -3,7 +3,7 @@ import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { Effect } from "../core/effects.ts";
 import { isAbove } from "../core/floors.ts";
 import type { Hash, JobId, PeerId } from "../core/ids.ts";
-import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX } from "../core/limits.ts";
+import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX, SYNC_RETRY_MIN_MS } from "../core/limits.ts";
 import { fromJson, toJson } from "../core/plain.ts";
 import type { PoolEntry, PoolLog } from "../core/pool-log.ts";
 import { type FetchedPool, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
@@ -34,11 +34,16 @@ export function checkFetchProgress(state: State): Problems {
   return problems;
 }
 
-/** P09: what peers sent is verified once at a time, however many of them send it. */
-export function checkBatches({ batches }: State): Problems {
-  const hashes = [...batches.values()].flatMap((batch) => (batch.isLocal ? [] : batch.hashes));
-  return hashes.flatMap((hash, index) =>
-    hashes.indexOf(hash) < index ? [`verifies ${short(hash)} twice at once`] : [],
+/** P09: what is being verified is not verified again, however many peers send it. */
+export function checkBatches(before: State, { batches }: State): Problems {
+  return [...batches.entries()].flatMap(([id, { isLocal, hashes }]) =>
+    isLocal || before.batches.has(id)
+      ? []
+      : hashes.flatMap((hash) => {
+          const stage = before.fetches.get(hash)?.stage;
+          const isUnderWay = stage?.tag === "verifying" && batches.has(stage.batchId);
+          return isUnderWay ? [`verifies ${short(hash)} twice at once`] : [];
+        }),
   );
 }
 
@@ -98,6 +103,17 @@ export function checkExpiry({ pools, timeMs }: State): Problems {
   return [...pools["snark-job-commitment"].entries.values()].flatMap(({ hash, info }) =>
     Number(info.issuedAt) < latestMs ? [`keeps commitment ${short(hash)} for too long`] : [],
   );
+}
+
+/** P20: a tip that was given up rests before it is pursued again. */
+export function checkGivenUp(before: State, { sync, timeMs }: State): Problems {
+  const hash = before.sync.pursuit?.tip.hash;
+  if (hash === undefined || sync.pursuit?.tip.hash === hash) return [];
+  const rest = sync.givenUp.get(hash);
+  if (rest === undefined || rest === before.sync.givenUp.get(hash)) return [];
+  return rest.untilMs >= timeMs + SYNC_RETRY_MIN_MS
+    ? []
+    : [`gives ${short(hash)} up and pursues it again at once`];
 }
 
 /** Promise of 7.4: whose submission is refused for another item's sake, that one is there. */
