@@ -15,20 +15,38 @@ const LIARS = 3;
 const VICTIMS = [0, 1];
 const ROUNDS = 2;
 
-/** Three liars, each with one behaviour: it has to end as that says, with both whom it dials. And a trial. */
+/** Of all behaviours and trials. */
+export const LIAR_NAMES: readonly string[] = [...BEHAVIOURS, ...TRIALS].map(({ name }) => name);
+
+/** The liars and the trial of a seed. */
+export const liarsOf = (seed: number): readonly string[] =>
+  [...drawBehaviours(seed), ...trialOf(seed)].map(({ name }) => name);
+
+/**
+ * Three liars, each with one behaviour: it has to end as that says, with both whom it dials. And a trial.
+ *
+ * @param only these liars and trials; null: those of the seed
+ */
 export function playByzantineSeed(
   seed: number,
   observers: readonly ClusterObserver[] = [],
+  only: readonly string[] | null = null,
 ): readonly string[] {
-  const drawn = drawBehaviours(seed);
+  const isWanted = ({ name }: { readonly name: string }): boolean => only?.includes(name) ?? true;
+  const drawn = only === null ? drawBehaviours(seed) : BEHAVIOURS.filter(isWanted);
+  const trials = only === null ? trialOf(seed) : TRIALS.filter(isWanted);
   // What one needs of the honest nodes' pools would change what another may end in.
   const alone = drawn.filter(isParticular).map((behaviour) => [behaviour]);
   const together = drawn.filter((behaviour) => !isParticular(behaviour));
-  const trial = TRIALS[seed % TRIALS.length];
   return [
     ...[together, ...alone].flatMap((behaviours) => playTogether(seed, behaviours, observers)),
-    ...(trial?.play(seed, observers) ?? []),
+    ...trials.flatMap((trial) => trial.play(seed, observers)),
   ];
+}
+
+function trialOf(seed: number): readonly Trial[] {
+  const at = seed % TRIALS.length;
+  return TRIALS.slice(at, at + 1);
 }
 
 const isParticular = (behaviour: Behaviour): boolean =>

@@ -17,6 +17,8 @@ export interface FuzzOptions {
   readonly faults: readonly FaultName[];
   /** Exactly so many; null: as the seed says. */
   readonly nodes: number | null;
+  /** Of the scenario byzantine these liars and trials alone, by their names; null: as the seed says. */
+  readonly liars: readonly string[] | null;
 }
 
 /** Of these a run is data, which can be made smaller and saved. */
@@ -39,7 +41,12 @@ export type ScenarioName = keyof typeof SCENARIOS;
 
 export const SCENARIO_NAMES = Object.keys(SCENARIOS) as readonly ScenarioName[];
 
-export const DEFAULT_OPTIONS: FuzzOptions = { scenario: "chain", faults: FAULT_NAMES, nodes: null };
+export const DEFAULT_OPTIONS: FuzzOptions = {
+  scenario: "chain",
+  faults: FAULT_NAMES,
+  nodes: null,
+  liars: null,
+};
 
 export interface RunResult {
   /**
@@ -56,11 +63,16 @@ export interface RunResult {
   readonly failure: string | null;
 }
 
-/** Plays a seed with every checker on. Never throws. */
-export const runSeed = (seed: number, options: FuzzOptions): RunResult =>
-  hasScenario(options.scenario)
-    ? runScenario(scenarioOf(seed, options))
-    : runScene(seed, SEEDED[options.scenario]);
+/** Plays a seed with every checker on. Never throws. @param observers who else watches */
+export const runSeed = (
+  seed: number,
+  options: FuzzOptions,
+  observers: readonly ClusterObserver[] = [],
+): RunResult => {
+  const { scenario, liars } = options;
+  if (hasScenario(scenario)) return runScenario(scenarioOf(seed, options), observers);
+  return runScene(seed, SEEDED[scenario], liars, observers);
+};
 
 /** Its runs are data, which can be made smaller and saved. Others are as their seed says. */
 export const hasScenario = (name: ScenarioName): name is keyof typeof DRAWN => name in DRAWN;
@@ -81,20 +93,25 @@ export function scenarioOf(seed: number, options: FuzzOptions): Scenario {
 }
 
 /** Plays a scenario with every checker on. Never throws. */
-export function runScenario(scenario: Scenario): RunResult {
+export function runScenario(scenario: Scenario, observers: readonly ClusterObserver[] = []): RunResult {
   const watch = createWatch();
   return watch.judged(() => {
-    const played = play(scenario, { observers: [watch.observer] });
+    const played = play(scenario, { observers: [watch.observer, ...observers] });
     watch.end(played.cluster);
     return brokenPromises(played);
   });
 }
 
-function runScene(seed: number, { play: scene }: Scene): RunResult {
+function runScene(
+  seed: number,
+  { play: scene }: Scene,
+  liars: readonly string[] | null,
+  observers: readonly ClusterObserver[],
+): RunResult {
   const watch = createWatch();
   return watch.judged(() => {
     watch.note(`${seed}`);
-    return scene(seed, [watch.observer]);
+    return scene(seed, [watch.observer, ...observers], liars);
   });
 }
 
@@ -143,19 +160,6 @@ function createWatch() {
       };
     },
   };
-}
-
-/** One recording per process of a run, by its name. */
-export function recordingsOf(scenario: Scenario): readonly (readonly [string, readonly string[]])[] {
-  let cluster: Cluster | undefined;
-  try {
-    play(scenario, { isRecorded: true }, (begun) => {
-      cluster = begun;
-    });
-  } catch {
-    // What was recorded up to the failure is what is wanted.
-  }
-  return cluster?.recordings() ?? [];
 }
 
 /** Unbiased: fast-check would begin with the smallest values, and each seed is run once. */

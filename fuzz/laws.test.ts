@@ -6,6 +6,7 @@ import { FAULT_NAMES } from "./faults.ts";
 import { bestOf, isValidNow, poolOf } from "./oracle.ts";
 import { brokenPromises } from "./promises.ts";
 import { replay } from "./recorder.ts";
+import { createRecordings } from "./recordings.ts";
 import { runs, runsTimeoutMs } from "./runs.ts";
 import { type Played, play } from "./scenario.ts";
 import { type ScenarioKinds, scenarioArbitrary } from "./scenario-arbitrary.ts";
@@ -81,8 +82,9 @@ describe("a run", () => {
   test("replays from the recording of every process to the same states", () => {
     fc.assert(
       fc.property(scenarioArbitrary(WILD), (scenario) => {
-        const { cluster } = play(scenario, { isRecorded: true });
-        for (const [, lines] of cluster.recordings()) expect(replay(lines).tag).toBe("equal");
+        const recordings = createRecordings();
+        play(scenario, { observers: [recordings.observer] });
+        for (const [, lines] of recordings.all()) expect(replay(lines).tag).toBe("equal");
       }),
       { numRuns: runs(10) },
     );

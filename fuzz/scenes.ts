@@ -12,8 +12,15 @@ import type { ClusterObserver } from "./simulator.ts";
 /** What happens in it is always the same, when and with whom the seed says. */
 export interface Scene {
   readonly about: string;
-  /** @returns what is not as it has to be */
-  readonly play: (seed: number, observers: readonly ClusterObserver[]) => readonly string[];
+  /**
+   * @param liars only these, where the seed would choose; null: those that it chooses
+   * @returns what is not as it has to be
+   */
+  readonly play: (
+    seed: number,
+    observers: readonly ClusterObserver[],
+    liars: readonly string[] | null,
+  ) => readonly string[];
 }
 
 export const SCENES = {

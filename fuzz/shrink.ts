@@ -53,6 +53,28 @@ export function shrink(
   return best;
 }
 
+/**
+ * Leaves out liars as long as the run fails without them.
+ *
+ * @param judge what is wrong with a run that has only these
+ * @returns null if it does not fail with all of them
+ */
+export function shrinkLiars(
+  from: readonly string[],
+  isOver: () => boolean,
+  judge: (liars: readonly string[]) => string | null,
+): { readonly liars: readonly string[]; readonly failure: string } | null {
+  const failure = judge(from);
+  if (failure === null) return null;
+  let best = { liars: from, failure };
+  for (const name of from) {
+    const liars = best.liars.filter((other) => other !== name);
+    const found = isOver() || liars.length === 0 ? null : judge(liars);
+    if (found !== null) best = { liars, failure: found };
+  }
+  return best;
+}
+
 /** What each step of the search makes smaller. */
 const sizeOf = ({ events, faults, nodes, extraDials, workers, capacities }: Scenario): number =>
   events.length +

@@ -6,7 +6,6 @@ import type { CommandResult, Services } from "../core/services.ts";
 import { type Config, initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
 import { nextDeadline, step } from "../reducers/step.ts";
-import { createRecorder, type Recorder } from "./recorder.ts";
 import type { Clock } from "./sim-clock.ts";
 import type { Host } from "./sim-host.ts";
 
@@ -21,7 +20,6 @@ export interface NodeObserver {
 /** One process of a node: the production store and effects over simulated services. */
 export interface SimNode extends Host {
   readonly state: State;
-  readonly recorder: Recorder | null;
   readonly answers: ReadonlyMap<RequestId, CommandResult>;
   /** Inputs applied so far. */
   readonly inputs: number;
@@ -47,7 +45,6 @@ export interface NodeOptions {
   readonly clock: Clock;
   /** How far its clock is ahead of that of the simulation, ms. */
   readonly skewMs?: number;
-  readonly isRecorded: boolean;
   readonly observer: NodeObserver;
   readonly services: (host: Host, answer: (id: RequestId, result: CommandResult) => void) => Services;
 }
@@ -62,7 +59,6 @@ export function createNode(options: NodeOptions): SimNode {
   let late: Input[] = [];
   let crash: { inputs: number; readonly effects: number; readonly crashed: () => void } | null = null;
   const answers = new Map<RequestId, CommandResult>();
-  const recorder = options.isRecorded ? createRecorder(state) : null;
 
   function apply(input: Input): void {
     if (!isAlive) return;
@@ -71,11 +67,9 @@ export function createNode(options: NodeOptions): SimNode {
       return;
     }
     observer.before(node, input);
-    recorder?.input(nowMs(), input);
     const result = step(state, input, nowMs());
     state = result.state;
     inputs += 1;
-    recorder?.applied(state);
     observer.after(node, input, result);
     if (crash !== null && --crash.inputs <= 0) {
       for (const effect of result.effects.slice(0, crash.effects)) runEffect(effect, services);
@@ -107,7 +101,6 @@ export function createNode(options: NodeOptions): SimNode {
     index: options.index,
     life: options.life,
     address: options.address,
-    recorder,
     answers,
     get state() {
       return state;

@@ -32,7 +32,6 @@ export interface ClusterOptions {
   /** How far the clock of a node is ahead, ms. */
   readonly skewOf?: (index: number) => number;
   readonly tamper?: Tamper;
-  readonly isRecorded?: boolean;
   /** Everybody who watches, in this order: checkers, counters, the transcript. */
   readonly observers?: readonly ClusterObserver[];
 }
@@ -77,8 +76,6 @@ export interface Cluster {
   /** Runs until nothing is pending. @throws Error that says what still is after `limitMs` */
   readonly runUntilQuiet: (limitMs?: number) => void;
   readonly inputs: () => number;
-  /** One recording per process that ever ran, by its name. */
-  readonly recordings: () => readonly (readonly [string, readonly string[]])[];
 }
 
 /** Some time after the epoch: no rule may depend on small numbers. */
@@ -129,7 +126,6 @@ export function createCluster(options: ClusterOptions): Cluster {
       seed: toHex(sha256(ascii(`${seed} ${index} ${life}`))),
       clock,
       skewMs: options.skewOf?.(index) ?? 0,
-      isRecorded: options.isRecorded ?? false,
       observer: nodeObserver,
       services: (host, answer) => {
         const later = laterOf(world, host);
@@ -250,10 +246,6 @@ export function createCluster(options: ClusterOptions): Cluster {
       }
     },
     inputs: () => everyNode.reduce((sum, { inputs }) => sum + inputs, 0),
-    recordings: () =>
-      everyNode.flatMap(({ index, life, recorder }) =>
-        recorder === null ? [] : [[`node-${index}.${life}`, recorder.lines()] as const],
-      ),
   };
 }
 

@@ -69,7 +69,6 @@ export function createLiar(
     seed: toHex(sha256(ascii(`liar ${seed}`))),
     clock,
     skewMs,
-    isRecorded: false,
     observer: {
       before: () => {},
       after: (_node, _input, { actions }) => {

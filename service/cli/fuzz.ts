@@ -2,13 +2,14 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { closest } from "fastest-levenshtein";
 import { createLogUpdate } from "log-update";
+import { LIAR_NAMES } from "../../fuzz/byzantine-run.ts";
 import { parseCase } from "../../fuzz/case.ts";
 import { FAULT_NAMES, FAULTS, type FaultName } from "../../fuzz/faults.ts";
 import {
   DEFAULT_OPTIONS,
   hasChoices,
-  hasScenario,
   runScenario,
   SCENARIO_NAMES,
   SCENARIOS,
@@ -29,6 +30,7 @@ interface Flags {
   readonly nodes?: number;
   readonly scenario: ScenarioName;
   readonly faults: readonly FaultName[];
+  readonly liar: readonly string[];
   readonly jobs: number;
   readonly case?: string;
   readonly out: string;
@@ -61,6 +63,12 @@ export const fuzzCommand = (): Command =>
       "the faults that may happen, separated by commas, or none (default: all)",
       parseFaults,
       FAULT_NAMES,
+    )
+    .option(
+      "--liar <name>",
+      "only this liar or trial of the scenario byzantine; repeatable (default: as the seed says)",
+      addLiar,
+      [],
     )
     .option(
       "--jobs <n>",
@@ -111,6 +119,8 @@ async function run(flags: Flags): Promise<void> {
   const { scenario, faults, jobs, out } = flags;
   if (!hasChoices(scenario) && (flags.nodes !== undefined || faults !== FAULT_NAMES))
     throw new UserError(`--nodes and --faults are for the scenarios pools and chain, not for ${scenario}`);
+  if (scenario !== "byzantine" && flags.liar.length > 0)
+    throw new UserError(`--liar is for the scenario byzantine, not for ${scenario}`);
   const firstSeed = flags.seed ?? Math.floor(Math.random() * SEED_MAX);
   const show = createProgress();
   let isInterrupted = false;
@@ -124,6 +134,7 @@ async function run(flags: Flags): Promise<void> {
     scenario,
     faults,
     nodes: flags.nodes ?? null,
+    liars: flags.liar.length === 0 ? null : flags.liar,
     firstSeed,
     runs: flags.runs ?? null,
     durationMs: flags.for ?? null,
@@ -136,8 +147,8 @@ async function run(flags: Flags): Promise<void> {
   stopListening();
   show.end(session);
   const { failed } = session;
-  const isSaved = failed !== null && hasScenario(scenario);
-  const saved = !isSaved ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
+  const saved =
+    failed === null ? null : save(failed.seed, options, join(out, `seed-${failed.seed}`), show.note);
   if (flags.json) {
     const about =
       failed === null ? null : { seed: failed.seed, failure: failed.failure, case: saved?.casePath ?? null };
@@ -146,16 +157,12 @@ async function run(flags: Flags): Promise<void> {
     );
   } else process.stdout.write(`${summary(session)}\ndigest of all runs: ${session.digest}\n`);
   if (failed === null) return;
-  if (!isSaved) {
-    show.note(`to see it again: npm start -- fuzz --seed ${failed.seed} --runs 1${again(options)}`);
-    throw new UserError(`seed ${failed.seed} breaks a rule: ${failed.failure}`);
-  }
   if (saved === null)
     throw new UserError(
       `seed ${failed.seed} failed once and not a second time, so something is not deterministic: ${failed.failure}`,
     );
   show.note(advice(failed.seed, saved, options));
-  throw new UserError(`seed ${failed.seed} breaks a rule: ${saved.shrunk.failure}`);
+  throw new UserError(`seed ${failed.seed} breaks a rule: ${saved.failure}`);
 }
 
 function save(
@@ -176,22 +183,23 @@ function save(
 }
 
 /** What to do next, a line each. */
-function advice(seed: number, { casePath, recordingsPath, shrunk }: Saved, options: SessionOptions): string {
-  const { events, nodes } = shrunk.scenario;
+function advice(seed: number, saved: Saved, options: SessionOptions): string {
+  const { casePath, recordingsPath, size, liars } = saved;
   return [
-    `${nodes} nodes and ${events.length} events are enough for it; they are saved, with recordings of all nodes:`,
-    `  npm start -- fuzz --case ${casePath}`,
+    `${size}; it is saved, with recordings of all nodes:`,
+    ...(casePath === null ? [] : [`  npm start -- fuzz --case ${casePath}`]),
     `  npm start -- replay ${recordingsPath}`,
-    `  npm start -- fuzz --seed ${seed} --runs 1${again(options)}`,
+    `  npm start -- fuzz --seed ${seed} --runs 1${again({ ...options, liars })}`,
   ].join("\n");
 }
 
 /** What else was asked for and makes a difference. */
-function again({ scenario, faults, nodes }: SessionOptions): string {
+function again({ scenario, faults, nodes, liars }: SessionOptions): string {
   const parts = [
     ...(scenario === DEFAULT_OPTIONS.scenario ? [] : [`--scenario ${scenario}`]),
     ...(faults.length === FAULT_NAMES.length ? [] : [`--faults ${faults.join(",") || NO_FAULTS}`]),
     ...(nodes === null ? [] : [`--nodes ${nodes}`]),
+    ...(liars ?? []).map((name) => `--liar ${JSON.stringify(name)}`),
   ];
   return parts.map((part) => ` ${part}`).join("");
 }
@@ -262,6 +270,13 @@ function parseFaults(text: string): readonly FaultName[] {
   if (unknown === undefined) return FAULT_NAMES.filter((name) => names.includes(name));
   throw new InvalidArgumentError(
     `no fault is called ${JSON.stringify(unknown)}; there are ${FAULT_NAMES.join(", ")}.`,
+  );
+}
+
+function addLiar(name: string, before: readonly string[]): readonly string[] {
+  if (LIAR_NAMES.includes(name)) return [...before, name];
+  throw new InvalidArgumentError(
+    `no liar is called ${JSON.stringify(name)}; did you mean ${JSON.stringify(closest(name, [...LIAR_NAMES]))}?`,
   );
 }
 

@@ -2,9 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { REASONS } from "../../core/reasons.ts";
+import { liarsOf } from "../../fuzz/byzantine-run.ts";
 import { formatCase } from "../../fuzz/case.ts";
-import { type FuzzOptions, recordingsOf, scenarioOf } from "../../fuzz/fuzz-run.ts";
-import { type Shrunk, shrink } from "../../fuzz/shrink.ts";
+import { type FuzzOptions, hasScenario, runScenario, runSeed, scenarioOf } from "../../fuzz/fuzz-run.ts";
+import { createRecordings, type Recordings } from "../../fuzz/recordings.ts";
+import { shrink, shrinkLiars } from "../../fuzz/shrink.ts";
 import { ACTION_TYPES } from "../../reducers/step.ts";
 import { segmentName } from "../recorder.ts";
 import { fuzz, type SeedResult } from "./runner.ts";
@@ -67,11 +69,16 @@ export async function runSession(options: SessionOptions): Promise<Session> {
   return session();
 }
 
-/** Where a failure is kept. */
+/** Where a failure is kept, and what is left of it. */
 export interface Saved {
-  readonly casePath: string;
+  /** Null: the run is no data, its seed says everything. */
+  readonly casePath: string | null;
   readonly recordingsPath: string;
-  readonly shrunk: Shrunk;
+  readonly failure: string;
+  /** For people: how much of the run is needed. */
+  readonly size: string;
+  /** As FuzzOptions has them. */
+  readonly liars: readonly string[] | null;
 }
 
 /** @returns null if the run does not fail a second time: it is not deterministic, which is a failure of its own */
@@ -81,16 +88,46 @@ export function saveFailure(
   directory: string,
   isOver: () => boolean,
 ): Saved | null {
-  const shrunk = shrink(scenarioOf(seed, options), isOver);
-  if (shrunk === null) return null;
-  const [casePath, recordingsPath] = [join(directory, "case.json"), join(directory, "recordings")];
-  mkdirSync(recordingsPath, { recursive: true });
-  writeFileSync(casePath, formatCase({ about: shrunk.failure, scenario: shrunk.scenario }));
-  for (const [name, lines] of recordingsOf(shrunk.scenario)) {
-    mkdirSync(join(recordingsPath, name), { recursive: true });
-    writeFileSync(join(recordingsPath, name, segmentName(0)), `${lines.join("\n")}\n`);
+  const recordingsPath = join(directory, "recordings");
+  const recordings = createRecordings();
+  if (hasScenario(options.scenario)) {
+    const shrunk = shrink(scenarioOf(seed, options), isOver);
+    if (shrunk === null) return null;
+    const { scenario, failure } = shrunk;
+    runScenario(scenario, [recordings.observer]);
+    save(recordings, recordingsPath);
+    const casePath = join(directory, "case.json");
+    writeFileSync(casePath, formatCase({ about: failure, scenario }));
+    const size = `${scenario.nodes} nodes and ${scenario.events.length} events are enough for it`;
+    return { casePath, recordingsPath, failure, size, liars: null };
   }
-  return { casePath, recordingsPath, shrunk };
+  const found = fewerLiars(seed, options, isOver);
+  if (found === null) return null;
+  const { failure, liars } = found;
+  runSeed(seed, { ...options, liars }, [recordings.observer]);
+  save(recordings, recordingsPath);
+  const size = liars === null ? "it cannot be made smaller" : `needed for it: ${liars.join(", ")}`;
+  return { casePath: null, recordingsPath, failure, size, liars };
+}
+
+function fewerLiars(
+  seed: number,
+  options: FuzzOptions,
+  isOver: () => boolean,
+): { readonly liars: readonly string[] | null; readonly failure: string } | null {
+  const judge = (liars: readonly string[] | null): string | null =>
+    runSeed(seed, { ...options, liars }).failure;
+  if (options.scenario === "byzantine") return shrinkLiars(options.liars ?? liarsOf(seed), isOver, judge);
+  const failure = judge(null);
+  return failure === null ? null : { liars: null, failure };
+}
+
+function save(recordings: Recordings, path: string): void {
+  mkdirSync(path, { recursive: true });
+  for (const [name, lines] of recordings.all()) {
+    mkdirSync(join(path, name), { recursive: true });
+    writeFileSync(join(path, name, segmentName(0)), `${lines.join("\n")}\n`);
+  }
 }
 
 function* seedsFrom({ firstSeed, runs }: SessionOptions): Generator<number> {
