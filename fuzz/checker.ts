@@ -22,6 +22,7 @@ import {
   checkPlain,
   checkRefusals,
   checkTip,
+  checkWork,
   type Problems,
 } from "./invariants.ts";
 import { createMail, mailOf } from "./mail.ts";
@@ -118,7 +119,7 @@ export function createChecker(
         node,
         checkNoAccusation(actions, (attemptId) => liars.has(keyOf(node, attemptId))),
       );
-      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state)]);
+      fail(node, [...brokenInvariants(state), ...checkFetchProgress(state), ...checkWork(state)]);
       if (input.type === "tick") {
         fail(node, checkExpiry(state));
         for (const { peerId, live } of state.peers.values())

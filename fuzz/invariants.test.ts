@@ -6,7 +6,7 @@ import type { PermitChannel, PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
 import { setDeadline } from "../core/deadlines.ts";
-import type { AttemptId, Hash, PeerId, RequestId } from "../core/ids.ts";
+import type { AttemptId, Hash, JobId, PeerId, RequestId } from "../core/ids.ts";
 import { RPC_TIMEOUT_MS, SETTLE_TIMEOUT_MS } from "../core/limits.ts";
 import { type PoolEntry, removeEntry } from "../core/pool-log.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
@@ -21,6 +21,7 @@ import {
   checkPlain,
   checkRefusals,
   checkTip,
+  checkWork,
 } from "./invariants.ts";
 import { announcedNow, unsettled } from "./settlement.ts";
 import { DEFAULT_CONSENSUS, headerAfter, parametersOf } from "./sim-consensus.ts";
@@ -492,4 +493,11 @@ test("whose submission is refused for another's sake, that one is in the pool", 
   expect(checkRefusals(healthy, [refusal(held)])).toEqual([]);
   expect(checkRefusals(healthy, [refusal(hash)])).toHaveLength(1);
   expect(checkRefusals(healthy, [refusal("null")])).toHaveLength(1);
+});
+
+test("work on what is no job is seen", () => {
+  const jobId = "0b".repeat(32) as JobId;
+  const jobs = [{ jobId, stage: { tag: "committing" } as const }];
+  expect(checkWork(healthy)).toEqual([]);
+  expect(checkWork({ ...healthy, work: { ...healthy.work, jobs } })).toHaveLength(1);
 });

@@ -105,6 +105,16 @@ export function checkExpiry({ pools, timeMs }: State): Problems {
   );
 }
 
+/** 7.6: nobody works on what the chain does not want any more, or on what somebody has done for no more. */
+export function checkWork({ work, chain, pools, config }: State): Problems {
+  return work.jobs.flatMap(({ jobId }) => {
+    if (!chain.jobNumbers.has(jobId)) return [`works on ${short(jobId)}, which is no job any more`];
+    const done = pools.snark.entries.get(pools.snark.bySlot.get(jobId) ?? ("" as Hash))?.info;
+    const isDone = done !== undefined && config.workFee !== null && done.fee <= config.workFee;
+    return isDone ? [`works on ${short(jobId)}, which is done`] : [];
+  });
+}
+
 /** P20: a tip that was given up rests before it is pursued again. */
 export function checkGivenUp(before: State, { sync, timeMs }: State): Problems {
   const hash = before.sync.pursuit?.tip.hash;
@@ -233,4 +243,4 @@ function droppedBy(actions: readonly Action[]): (info: PoolInfo, nowMs: number) 
   };
 }
 
-const short = (id: Hash | PeerId): string => id.slice(-8);
+const short = (id: Hash | JobId | PeerId): string => id.slice(-8);
