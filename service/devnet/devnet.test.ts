@@ -95,7 +95,7 @@ describe.concurrent("devnet", () => {
     await replayAll(directory, {}, { print, note: () => undefined });
     expect(printed).toHaveLength(4);
     for (const line of printed.slice(0, 3))
-      expect(line).toMatch(/node-\d: replayed \d+ inputs, \d+ hash(es)? equal/);
+      expect(line).toMatch(/node-\d: replayed [\d,]+ inputs, [\d,]+ hash(es)? equal/);
     expect(printed[3]).toBe("all 3 recordings are reproduced");
   });
 
