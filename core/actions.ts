@@ -302,6 +302,12 @@ export type FetchAction =
     }
   | { readonly type: "fetch/next"; readonly peerId: PeerId }
   | {
+      /** The peer is asked for what is wanted of it, in one step: so nobody else takes the slot, or the number. */
+      readonly type: "fetch/request";
+      readonly pool: FetchedPool;
+      readonly peerId: PeerId;
+    }
+  | {
       /** The peer did not serve the item: it is settled for it, and the next announcer is asked. */
       readonly type: "fetch/fail";
       readonly peerId: PeerId;

@@ -20,7 +20,7 @@ import type { Reason } from "../core/reasons.ts";
 import type { CommandResult, ItemBytes } from "../core/services.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { Batch, Fetch, Promptness, State } from "../core/state.ts";
-import { canRequest } from "./channels/rpc.ts";
+import { canRequest, openRequest } from "./channels/rpc.ts";
 import { forgetUnheld, isWanted, put } from "./pools.ts";
 import { noteAsked, notePromptness, noteWithheld } from "./record.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
@@ -76,9 +76,15 @@ export const fetch: Rules<FetchAction | Verified> = {
           isLocal: false,
         });
       }
-      // One at a time: the request is only proposed, and takes one of the slots that the other pool needs too.
       const pool = FETCHED_POOLS.find((name) => canFetch(draft, peerId, name));
-      if (pool !== undefined) ask(draft, peerId, pool, context);
+      if (pool !== undefined) context.propose({ type: "fetch/request", pool, peerId });
+    },
+  },
+
+  "fetch/request": {
+    enabled: (state, { pool, peerId }) => canFetch(state, peerId, pool),
+    reduce: (draft, { pool, peerId }, context) => {
+      ask(draft, peerId, pool, context);
     },
   },
 
@@ -218,7 +224,8 @@ function unask(draft: StateDraft, fetching: Fetch, peerId: PeerId): void {
   });
 }
 
-function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, { propose }: Context): void {
+function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, context: Context): void {
+  const { propose } = context;
   const live = livePeer(draft, peerId);
   const id = live?.rpc?.nextId;
   if (live === undefined || id === undefined) return;
@@ -238,7 +245,7 @@ function ask(draft: StateDraft, peerId: PeerId, pool: FetchedPool, { propose }: 
     pool === "transaction"
       ? ({ tag: "transactions", hashes } as const)
       : ({ tag: "snarks", hashes } as const);
-  propose({ type: "rpc/request", peerId, purpose: "fetch", body });
+  openRequest(draft, peerId, "fetch", body, context);
   // The rest may have been left to this one: now it is busy, and the others need not wait.
   for (const other of announcersOf(draft, all.slice(RPC_HASHES_MAX)))
     propose({ type: "fetch/next", peerId: other });

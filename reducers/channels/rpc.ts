@@ -1,5 +1,12 @@
 import type { RpcAction } from "../../core/actions.ts";
-import type { OurRequest, RpcChannel, RpcMessage, RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import type {
+  OurRequest,
+  RpcChannel,
+  RpcMessage,
+  RpcPurpose,
+  RpcRequest,
+  RpcResponse,
+} from "../../core/channels/rpc.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import { RPC_BLOCK_TIMEOUT_MS, RPC_BLOCKED_MS, RPC_OPEN_MAX, RPC_TIMEOUT_MS } from "../../core/limits.ts";
 import type { LivePeer, State } from "../../core/state.ts";
@@ -30,19 +37,8 @@ export const rpc: Rules<RpcAction> = {
 
   "rpc/request": {
     enabled: (state, { peerId }) => canRequest(state, peerId),
-    reduce: (draft, { peerId, purpose, body }, { effect }) => {
-      const live = livePeer(draft, peerId);
-      const channel = channelOf(draft, peerId);
-      if (live === undefined || channel === undefined) return;
-      const { attemptId } = live;
-      const id = channel.nextId;
-      updateRpc(draft, peerId, (changed) => {
-        changed.nextId = id + 1;
-        changed.ours = [...changed.ours, { id, sentMs: draft.timeMs, purpose, body, abandoned: false }];
-      });
-      effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "request", id, body } });
-      const expire = { type: "rpc/expire", peerId, attemptId, id } as const;
-      wakeAt(draft, `rpc ${id} ${attemptId}`, draft.timeMs + timeoutOf(body), expire);
+    reduce: (draft, { peerId, purpose, body }, context) => {
+      openRequest(draft, peerId, purpose, body, context);
     },
   },
 
@@ -89,6 +85,27 @@ export const rpc: Rules<RpcAction> = {
     },
   },
 };
+
+/** At once, for those who count on its number; only when `canRequest`. */
+export function openRequest(
+  draft: StateDraft,
+  peerId: PeerId,
+  purpose: RpcPurpose,
+  body: RpcRequest,
+  { effect }: Context,
+): void {
+  const live = livePeer(draft, peerId);
+  if (live === undefined || live.rpc === null) return;
+  const { attemptId } = live;
+  const id = live.rpc.nextId;
+  updateRpc(draft, peerId, (changed) => {
+    changed.nextId = id + 1;
+    changed.ours = [...changed.ours, { id, sentMs: draft.timeMs, purpose, body, abandoned: false }];
+  });
+  effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "request", id, body } });
+  const expire = { type: "rpc/expire", peerId, attemptId, id } as const;
+  wakeAt(draft, `rpc ${id} ${attemptId}`, draft.timeMs + timeoutOf(body), expire);
+}
 
 export function canRequest(state: State, peerId: PeerId): boolean {
   const live = livePeer(state, peerId);
