@@ -1,6 +1,6 @@
-import { type Cluster, createCluster } from "../fuzz/simulator.ts";
+import { type Cluster, type ClusterObserver, createCluster } from "../fuzz/simulator.ts";
 import { createWatched } from "../fuzz/watched.ts";
-import { print, rounded } from "./measure.ts";
+import { cpuUs, median, print, rounded } from "./measure.ts";
 
 /**
  * How fast the simulator is: one process, one core, real bytes on every link, no checkers. The load is that of the
@@ -31,14 +31,12 @@ export function benchCluster(): void {
   print({ bench: "simulated cluster", nodes: 10, bodiesPerItemAndNode: rounded(bodiesPerItem()) });
   for (const network of NETWORKS) {
     let actions = 0;
-    const after = (
-      _node: unknown,
-      _input: unknown,
-      result: { readonly actions: readonly unknown[] },
-    ): void => {
-      actions += result.actions.length;
+    const counter: ClusterObserver = {
+      after: (_node, _input, result) => {
+        actions += result.actions.length;
+      },
     };
-    const cluster = createCluster({ nodes: network.nodes, seed: 1, observers: [{ after }] });
+    const cluster = createCluster({ nodes: network.nodes, seed: 1, observers: [counter] });
     connect(cluster, network);
     const rounds = Array.from({ length: ROUNDS }, () => {
       const [inputsBefore, actionsBefore] = [cluster.inputs(), actions];
@@ -49,14 +47,13 @@ export function benchCluster(): void {
         actionsPerSecond: (actions - actionsBefore) / seconds,
       };
     });
-    const median = (name: keyof (typeof rounds)[number]): number =>
-      rounds.map((round) => round[name]).sort((a, b) => a - b)[ROUNDS >> 1] ?? Number.NaN;
+    const of = (name: keyof (typeof rounds)[number]): number => median(rounds.map((round) => round[name]));
     print({
       bench: "simulated cluster",
       ...network,
-      timesRealTime: rounded(median("timesRealTime")),
-      actionsPerSecond: Math.round(median("actionsPerSecond")),
-      inputsPerSecond: Math.round(median("inputsPerSecond")),
+      timesRealTime: rounded(of("timesRealTime")),
+      actionsPerSecond: Math.round(of("actionsPerSecond")),
+      inputsPerSecond: Math.round(of("inputsPerSecond")),
       rssMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     });
   }
@@ -87,7 +84,8 @@ function run(
   cluster: Cluster,
   { nodes, paymentsPerSecond }: Network,
 ): { readonly seconds: number; readonly virtualSeconds: number } {
-  const [startS, startMs] = [cpuS(), cluster.clock.nowMs];
+  const [startUs, startMs] = [cpuUs(), cluster.clock.nowMs];
+  const seconds = (): number => (cpuUs() - startUs) / 1e6;
   const virtualSeconds = (): number => (cluster.clock.nowMs - startMs) / 1_000;
   let payments = 0;
   do {
@@ -105,11 +103,6 @@ function run(
       });
     }
     cluster.runFor(1_000);
-  } while (cpuS() < startS + MEASURED_S);
-  return { seconds: cpuS() - startS, virtualSeconds: virtualSeconds() };
-}
-
-function cpuS(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
+  } while (seconds() < MEASURED_S);
+  return { seconds: seconds(), virtualSeconds: virtualSeconds() };
 }

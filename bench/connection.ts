@@ -10,7 +10,7 @@ import { ephemeralKey } from "../service/key-file.ts";
 import { startNode } from "../service/node.ts";
 import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { segmentName } from "../service/recorder.ts";
-import { print, rounded } from "./measure.ts";
+import { median, print, rounded } from "./measure.ts";
 
 /** From the command to dial to ready, between two processes over loopback, and which step takes how long. */
 
@@ -85,10 +85,4 @@ async function timeDial(address: DialAddress): Promise<ReadonlyMap<string, numbe
   }
   rmSync(directory, { recursive: true });
   return times;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }

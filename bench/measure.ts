@@ -40,7 +40,8 @@ export function compare(variants: readonly Variant[], rounds = ROUNDS): readonly
   });
 }
 
-function cpuUs(): number {
+/** Processor time of this process so far, microseconds. */
+export function cpuUs(): number {
   const { user, system } = process.cpuUsage();
   return user + system;
 }
@@ -53,6 +54,12 @@ function calibrate({ run }: Variant): number {
     const tookMs = (cpuUs() - startedUs) / 1_000;
     if (tookMs >= ROUND_MS) return Math.max(1, Math.round((count * ROUND_MS) / tookMs));
   }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }
 
 export const rounded = (value: number): number => Number(value.toPrecision(3));

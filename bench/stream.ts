@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { print, rounded } from "./measure.ts";
+import { median, print, rounded } from "./measure.ts";
 import type { Order, Report } from "./stream-node.ts";
 
 /**
@@ -163,8 +163,3 @@ const rate = (ms: number): number => SNAPSHOT_BYTES / 1_000 / ms;
 
 const roundedAll = (round: Round): Record<string, number> =>
   Object.fromEntries(Object.entries(round).map(([name, value]) => [name, rounded(value)]));
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
