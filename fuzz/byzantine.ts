@@ -14,12 +14,12 @@ import { SIGNAL_LIES } from "./byzantine/signal-lies.ts";
 import { SLOW_LIES } from "./byzantine/slow-lies.ts";
 import { STREAM_LIES } from "./byzantine/stream-lies.ts";
 import { TIP_LIES } from "./byzantine/tip-lies.ts";
-import { createChecker } from "./checker.ts";
 import { brokenPromises } from "./promises.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
 import { accountOf, type SimTransaction } from "./sim-items.ts";
-import { type Cluster, type ClusterObserver, createCluster } from "./simulator.ts";
+import type { Cluster, ClusterObserver } from "./simulator.ts";
 import { createSubmissions, type Submissions } from "./submissions.ts";
+import { createWatched } from "./watched.ts";
 
 /** Every way to break the protocol that is tried, or to be of no use within it. Any of them may be put on any node. */
 export const BEHAVIOURS: readonly Behaviour[] = [
@@ -81,20 +81,22 @@ export function playByzantine({
   const isLiar = (node: number): boolean => plans.some((plan) => plan.node === node);
   const seenOf = createSeen();
   const submissions = createSubmissions();
-  const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
   const needs = plans.flatMap(({ behaviours }) => behaviours.flatMap(needsOf));
   const capacity = Math.min(UNLIMITED, ...needs.map((need) => need.capacity ?? UNLIMITED));
-  const cluster: Cluster = createCluster({
-    nodes,
-    seed,
-    config: { capacity },
-    observers: [checker, createLaws(isLiar), seenOf.observer, submissions.observer, ...observers],
-    chain: {
-      slotsPerEpoch: SLOTS_PER_EPOCH,
-      transactionsMax: 4,
-      isBatchOnly: needs.some((need) => need.isBatchOnly === true),
+  const { cluster, checker } = createWatched(
+    {
+      nodes,
+      seed,
+      config: { capacity },
+      observers: [createLaws(isLiar), seenOf.observer, submissions.observer, ...observers],
+      chain: {
+        slotsPerEpoch: SLOTS_PER_EPOCH,
+        transactionsMax: 4,
+        isBatchOnly: needs.some((need) => need.isBatchOnly === true),
+      },
     },
-  });
+    isLiar,
+  );
   const liars = plans.map(({ node, behaviours }) =>
     createLiar(cluster, { index: node, seed: seed + 1_000 * node, behaviours }),
   );

@@ -86,8 +86,9 @@ export function createChecker(
     before: (node, input) => {
       nodes.set(`${node.index}.${node.life}`, node);
       before = node.state;
-      if (!isLiar(node.index)) fail(node, fairness.judge(node));
-      if (input.type !== "event/message" || isLiar(node.index)) return;
+      if (isLiar(node.index)) return;
+      fail(node, fairness.judge(node));
+      if (input.type !== "event/message") return;
       if (liars.has(keyOf(node, input.attemptId))) return;
       if (!mail.take(mailOf(node.state, input.attemptId, input.channel, "in"), input.bytes))
         fail(node, [`received on ${input.channel} what nobody has sent, or twice`]);

@@ -1,10 +1,11 @@
-import { type Checker, createChecker } from "./checker.ts";
+import type { Checker } from "./checker.ts";
 import { type FaultName, faultyLink, skewOf } from "./faults.ts";
 import type { Scenario, ScenarioEvent } from "./scenario-arbitrary.ts";
 import { UNLIMITED } from "./scenario-arbitrary.ts";
 import { DEFAULT_LINK } from "./sim-host.ts";
-import { type Cluster, type ClusterOptions, createCluster } from "./simulator.ts";
+import type { Cluster, ClusterOptions } from "./simulator.ts";
 import { createSubmissions, type Submissions, type Submitted } from "./submissions.ts";
+import { createWatched } from "./watched.ts";
 
 export interface Played {
   readonly cluster: Cluster;
@@ -31,13 +32,12 @@ export function play(
   options: Partial<ClusterOptions> = {},
   begun: (cluster: Cluster) => void = () => undefined,
 ): Played {
-  const checker = createChecker((node) => cluster.chain(node).judged);
   const submissions = createSubmissions();
-  const cluster = createCluster({
+  const { cluster, checker } = createWatched({
     ...options,
     nodes: scenario.nodes,
     seed: scenario.seed,
-    observers: [checker, submissions.observer, ...(options.observers ?? [])],
+    observers: [submissions.observer, ...(options.observers ?? [])],
     link: faultyLink(scenario.faults),
     skewOf: (node) => skewOf(scenario.faults, node),
     chain: {

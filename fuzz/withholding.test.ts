@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Checker, createChecker } from "./checker.ts";
 import { accountOf, type SimVerdict } from "./sim-items.ts";
-import { type Cluster, createCluster } from "./simulator.ts";
+import { createWatched, type Watched } from "./watched.ts";
 import { percentile, playWithholding } from "./withholding.ts";
 
 const NODES = 24;
@@ -30,18 +29,15 @@ describe("P08: announcers that withhold", () => {
 
 describe("P07: in a chain that can only judge whole batches", () => {
   /** Node 0 is honest, node 1 a liar that believes in what is invalid, node 2 honest and slow to be heard. */
-  function network(): { readonly cluster: Cluster; readonly checker: Checker } {
+  function network(): Watched {
     const isLiar = (node: number): boolean => node === 1;
-    const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
-    const cluster: Cluster = createCluster({
-      nodes: 3,
-      seed: 1,
-      observers: [checker],
-      chain: { isBatchOnly: true, isGullible: isLiar },
-    });
-    cluster.dial(1, 0);
-    cluster.runUntilQuiet();
-    return { cluster, checker };
+    const watched = createWatched(
+      { nodes: 3, seed: 1, chain: { isBatchOnly: true, isGullible: isLiar } },
+      isLiar,
+    );
+    watched.cluster.dial(1, 0);
+    watched.cluster.runUntilQuiet();
+    return watched;
   }
 
   const payment = (nonce: number, verdict: SimVerdict, salt = 0) =>
