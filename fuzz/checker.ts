@@ -20,6 +20,7 @@ import {
   checkNothingLost,
   checkPeerBytes,
   checkPlain,
+  checkProduced,
   checkRefusals,
   checkTip,
   checkWork,
@@ -138,7 +139,11 @@ export function createChecker(
         fairness.after(node, before, input, result);
         fail(node, checkNothingLost(before, state, actions));
         fail(node, checkTip(before, state));
-        fail(node, [...checkGivenUp(before, state), ...checkBatches(before, state)]);
+        fail(node, [
+          ...checkGivenUp(before, state),
+          ...checkBatches(before, state),
+          ...checkProduced(before, state),
+        ]);
       }
       if (++steps % PLAIN_EVERY === 0) fail(node, [...checkPlain(state), ...checkPeerBytes(state)]);
     },

@@ -19,6 +19,7 @@ import {
   checkNoAccusation,
   checkNothingLost,
   checkPlain,
+  checkProduced,
   checkRefusals,
   checkTip,
   checkWork,
@@ -49,6 +50,12 @@ beforeAll(() => {
   cluster.runUntilQuiet();
   healthy = cluster.node(1).state;
 });
+
+const { bodyRoot, ledgerRoot } = header;
+const built = (parent: Tip, slot: number): Tip =>
+  tipOf(
+    headerAfter(parametersOf(DEFAULT_CONSENSUS, 0), parent, { slot, creator: sender, bodyRoot, ledgerRoot }),
+  );
 
 const onlyPeer = (state: State): Peer => [...state.peers.values()][0] as Peer;
 const onlyAttempt = (state: State): Attempt => [...state.attempts.values()][0] as Attempt;
@@ -272,9 +279,26 @@ describe("P30: checkers find a planted bug in", () => {
     expect(
       checkNothingLost(healthy, after, [{ type: "pool/followTip", change: { ...change, removed: [] } }]),
     ).toHaveLength(1);
-    expect(checkNothingLost(healthy, replaced, [])).toEqual([]);
-    expect(checkNothingLost(healthy, full, [])).toEqual([]);
+    const ring = { next: 1, hashes: SortedMap.from([[0, key]]), numbers: SortedMap.from([[key, 0]]) };
+    const rings = { ...healthy.rings, transaction: ring };
+    expect(checkNothingLost(healthy, { ...replaced, rings }, [])).toEqual([]);
+    expect(checkNothingLost(healthy, { ...full, rings }, [])).toEqual([]);
+    const local = SortedMap.from([[key, entry.info]]);
+    expect(checkNothingLost(healthy, { ...full, local }, [])).toEqual([]);
+    // Pushed out, and at once not served any more.
+    expect(checkNothingLost(healthy, full, [])).toHaveLength(1);
     expect(checkNothingLost(healthy, healthy, [])).toEqual([]);
+  });
+
+  test("a block of our own that is better than the tip adopted meanwhile, and is forgotten", () => {
+    const produced = built(healthy.config.chain.genesis, 2);
+    const making = { ...healthy, sync: { ...healthy.sync, produced } };
+    const forgotten = { ...healthy, sync: { ...healthy.sync, produced: null } };
+    expect(checkProduced(making, forgotten)).toHaveLength(1);
+    const adopting = { ...forgotten, sync: { ...forgotten.sync, adopting: produced.hash } };
+    expect(checkProduced(making, adopting)).toEqual([]);
+    expect(checkProduced(making, making)).toEqual([]);
+    expect(checkProduced(healthy, forgotten)).toEqual([]);
   });
 
   test("the state: something that does not survive its recording", () => {
@@ -284,16 +308,6 @@ describe("P30: checkers find a planted bug in", () => {
 
   test("the tip: one that is worse, or that the one before is built on", () => {
     const { genesis } = healthy.config.chain;
-    const { bodyRoot, ledgerRoot } = genesis;
-    const built = (parent: Tip, slot: number): Tip =>
-      tipOf(
-        headerAfter(parametersOf(DEFAULT_CONSENSUS, 0), parent, {
-          slot,
-          creator: sender,
-          bodyRoot,
-          ledgerRoot,
-        }),
-      );
     const first = built(genesis, 1);
     const second = built(first, 2);
     const at = (tip: Tip): State => ({ ...healthy, chain: { ...healthy.chain, tip } });

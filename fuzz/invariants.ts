@@ -3,7 +3,13 @@ import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { Effect } from "../core/effects.ts";
 import { isAbove } from "../core/floors.ts";
 import type { Hash, JobId, PeerId } from "../core/ids.ts";
-import { ASKED_AT_ONCE_MAX, COMMITMENT_AGE_MAX_MS, RPC_OPEN_MAX, SYNC_RETRY_MIN_MS } from "../core/limits.ts";
+import {
+  ASKED_AT_ONCE_MAX,
+  COMMITMENT_AGE_MAX_MS,
+  RING_MAX,
+  RPC_OPEN_MAX,
+  SYNC_RETRY_MIN_MS,
+} from "../core/limits.ts";
 import { fromJson, toJson } from "../core/plain.ts";
 import type { PoolEntry, PoolLog } from "../core/pool-log.ts";
 import { type FetchedPool, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
@@ -153,9 +159,19 @@ export function checkTip({ chain: { tip, blocks }, config }: State, { chain }: S
   }
 }
 
+/** A block made while another tip was being adopted is next, if it is better than that one. */
+export function checkProduced(before: State, { chain, config, sync }: State): Problems {
+  const { produced } = before.sync;
+  if (produced === null || sync.produced !== null || sync.adopting === produced.hash) return [];
+  const isLeft = sync.left.includes(produced.hash) || chain.tip.parent === produced.hash;
+  if (isLeft || !isPreferred(produced, chain.tip, config.chain)) return [];
+  return [`forgets ${short(produced.hash)}, which it has made and which is better than its tip`];
+}
+
 /**
  * Nothing leaves a pool but for one of these reasons: something greater has its slot, the pool is full of greater ones,
- * the chain has no use for it, or it is too old.
+ * the chain has no use for it, or it is too old. After the first two it is still served for a while, for peers that
+ * were told of it may be about to ask.
  */
 export function checkNothingLost(
   before: Pick<State, "pools">,
@@ -170,8 +186,12 @@ export function checkNothingLost(
     if (gone.length === 0) continue;
     const dropped = droppedBy(actions);
     for (const entry of gone) {
-      if (!isReplaced(now, entry) && !isCrowdedOut(after, pool, entry) && !dropped(entry.info, after.timeMs))
-        problems.push(`${short(entry.hash)} left the ${pool} pool for no reason`);
+      if (dropped(entry.info, after.timeMs)) continue;
+      const name = short(entry.hash);
+      if (!isReplaced(now, entry) && !isCrowdedOut(after, pool, entry))
+        problems.push(`${name} left the ${pool} pool for no reason`);
+      else if (!isServedStill(after, pool, entry.hash))
+        problems.push(`${name} left the ${pool} pool and its bytes are gone`);
     }
   }
   return problems;
@@ -227,6 +247,11 @@ function isReplaced({ bySlot, entries }: PoolLog<PoolInfo>, { slot, info }: Pool
 function isCrowdedOut(state: State, pool: PoolName, { priority }: PoolEntry<PoolInfo>): boolean {
   const floor = floorOf(state, pool);
   return floor !== null && !isAbove(priority, floor);
+}
+
+function isServedStill({ local, rings }: State, pool: PoolName, hash: Hash): boolean {
+  const { numbers } = rings[pool];
+  return local.has(hash) || numbers.has(hash) || numbers.size >= RING_MAX;
 }
 
 function droppedBy(actions: readonly Action[]): (info: PoolInfo, nowMs: number) => boolean {

@@ -29,7 +29,17 @@ export function playModels(seed: number): string | null {
   const files = FILES.map((name) => `fuzz/models/${name}`);
   const { stdout, signal, error } = spawnSync(
     process.execPath,
-    [VITEST, "run", ...files, "--reporter=json", "--bail=1", "--maxWorkers=1", `--testTimeout=${ENDLESS_MS}`],
+    // Threads end with their process when it is killed; forks would stay, and run on.
+    [
+      VITEST,
+      "run",
+      ...files,
+      "--reporter=json",
+      "--bail=1",
+      "--maxWorkers=1",
+      "--pool=threads",
+      `--testTimeout=${ENDLESS_MS}`,
+    ],
     {
       env: { ...process.env, POLLEN_TEST_SEED: `${seed}` },
       encoding: "utf8",

@@ -1,6 +1,7 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { Action, Input } from "../../core/actions.ts";
+import { assert } from "../../core/assert.ts";
 import { ascii, type Hex, toHex } from "../../core/bytes.ts";
 import type { Effect } from "../../core/effects.ts";
 import { toPeerId } from "../../core/identity.ts";
@@ -104,11 +105,14 @@ function nodeAt(start: State, startMs: number, look: (input: Input, result: Resu
     feed,
     pass: (ms) => {
       const [endMs, effects] = [nowMs + ms, [] as Effect[]];
+      let ticks = 0;
       for (
         let dueMs = nextDeadline(state);
         dueMs !== undefined && dueMs <= endMs;
         dueMs = nextDeadline(state)
       ) {
+        ticks = dueMs > nowMs ? 0 : ticks + 1;
+        assert(ticks < TICKS_AT_ONCE_MAX, "what is due comes to an end");
         nowMs = Math.max(nowMs, dueMs);
         effects.push(...feed({ type: "tick" }).effects);
       }
@@ -123,6 +127,9 @@ function nodeAt(start: State, startMs: number, look: (input: Input, result: Resu
 }
 /** An action as a rule would propose it, where no input alone leads there. */
 export const cause = (node: TestNode, action: Action): Result => node.feed(action as unknown as Input);
+
+/** Far more deadlines than any state has. A rule that sets one anew and in the past has no end. */
+const TICKS_AT_ONCE_MAX = 10_000;
 
 let requests = 0;
 export const freshRequestId = (): RequestId => ++requests as RequestId;
