@@ -91,7 +91,7 @@ describe("limits: the numbers of the protocol", () => {
     RECONCILE_RANGES_MAX: 256,
     RECONCILE_IDS_MAX: 4_096,
     RECONCILE_PLAIN_MAX: 64,
-    RECONCILE_SPLIT: 16,
+    RECONCILE_SPLIT: 8,
     STREAM_OUTSTANDING_MAX: 16,
     STREAM_IDLE_MS: 30_000,
     STREAM_TIMEOUT_MS: 30_000,

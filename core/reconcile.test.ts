@@ -335,13 +335,13 @@ describe("reconcile: what it finds", () => {
 });
 
 describe("reconcile: questions", () => {
-  test("begin with all ids, in as many parts as there are 1500 of ours, at most 16", () => {
+  test("begin with all ids, in as many parts as there are 1500 of ours, at most 8", () => {
     const sizes = [0, 1, 1_500, 1_501, 3_000, 24_000, 30_000];
     const ids = Array.from({ length: 30_000 }, (_, at) => BigInt(at));
     const openings = sizes.map((size) =>
       openingQuestions({ ids: ids.slice(0, size), hashes: [], xors: [], sums: [] }),
     );
-    expect(openings.map((questions) => questions.length)).toEqual([1, 1, 1, 2, 2, 16, 16]);
+    expect(openings.map((questions) => questions.length)).toEqual([1, 1, 1, 2, 2, 8, 8]);
     for (const questions of openings) {
       expect([questions.at(0)?.from, questions.at(-1)?.to]).toEqual([0n, ID_MAX]);
       expect(questions.every(({ from }, at) => from === (questions[at - 1]?.to ?? -1n) + 1n)).toBe(true);
@@ -470,13 +470,17 @@ describe("reconcile: answers", () => {
     expect(answerRanges(index, [{ ...span, body: fingerprint }])).toEqual([]);
     const ids = index.ids.slice(100, 200);
     expect(answerRanges(index, [{ ...span, body: { tag: "ids", ids } }])).toEqual([]);
-    expect(answerRanges(index, [{ ...span, body: { tag: "ids", ids: ids.slice(1) } }])).toHaveLength(16);
+    expect(answerRanges(index, [{ ...span, body: { tag: "ids", ids: ids.slice(1) } }])).toHaveLength(
+      RECONCILE_SPLIT,
+    );
     for (const changed of [{ count: 99 }, { xor: 1n }, { sum: 1n }]) {
-      expect(answerRanges(index, [{ ...span, body: { ...fingerprint, ...changed } }])).toHaveLength(16);
+      expect(answerRanges(index, [{ ...span, body: { ...fingerprint, ...changed } }])).toHaveLength(
+        RECONCILE_SPLIT,
+      );
     }
   });
 
-  test("64 ids are told, 65 are split into 16 fingerprints", () => {
+  test("64 ids are told, 65 are split into 8 fingerprints", () => {
     const few = spanOf(300, 300 + RECONCILE_PLAIN_MAX);
     const ids = index.ids.slice(300, 364);
     expect(answerRanges(index, [asked(few)])).toEqual([{ ...few, body: { tag: "ids", ids } }]);
@@ -488,7 +492,7 @@ describe("reconcile: answers", () => {
       expect(body).toEqual({ tag: "fingerprint", ...fingerprintOf(index, span) });
     }
     expect(new Set(parts.map(({ body }) => (body.tag === "fingerprint" ? body.count : 0)))).toEqual(
-      new Set([4, 5]),
+      new Set([8, 9]),
     );
     expect(answerRanges(index, [asked(spanOf(5, 5))])).toMatchObject([{ body: { tag: "ids", ids: [] } }]);
   });
@@ -508,8 +512,8 @@ describe("reconcile: answers", () => {
       answerRanges(large, spans.map(asked));
 
     test.each([
-      ["16 parts each", [...Array(17).fill(70), 1], 16, 256],
-      ["16 parts after a range that is told", [1, ...Array(16).fill(70), 1], 16, 241],
+      ["8 parts each", [...Array(33).fill(70), 1], 32, 256],
+      ["8 parts after a range that is told", [1, ...Array(32).fill(70), 1], 32, 249],
       ["ids", [...Array(69).fill(60), 10], 68, 68],
       ["ids before a range that is split", [...Array(69).fill(60), 70], 68, 68],
       ["the last ids that fit", [...Array(64).fill(64), 1], 64, 64],
