@@ -1,4 +1,5 @@
 import type { ReconcileAction } from "./actions/reconcile.ts";
+import type { RelayAction } from "./actions/relay.ts";
 import type { StreamAction } from "./actions/stream.ts";
 import type { SyncAction } from "./actions/sync.ts";
 import type { WorkAction } from "./actions/work.ts";
@@ -29,6 +30,7 @@ export type Action =
   | RpcAction
   | SyncAction
   | ReconcileAction
+  | RelayAction
   | StreamAction
   | WorkAction;
 
@@ -186,6 +188,12 @@ export type SignalAction =
       readonly retryAfterMs: number;
     }
   | { readonly type: "attempt/expire"; readonly attemptId: AttemptId }
+  | {
+      /** What came of an offer that went by a relay; null: nothing did. */
+      readonly type: "dial/relayed";
+      readonly attemptId: AttemptId;
+      readonly envelope: Uint8Array | null;
+    }
   | { readonly type: "admission/accept"; readonly attemptId: AttemptId }
   | {
       readonly type: "admission/reject";

@@ -6,7 +6,16 @@ import type { Hex } from "./bytes.ts";
 import { CHANNELS } from "./channels/table.ts";
 import { decode, encode } from "./codec/codec.ts";
 import { byte, join, u32, u64, type Vector } from "./golden/bytes.ts";
-import { BEST_TIP, COMMITMENT, CONTROL, SNARK, STREAMING, TRANSACTION } from "./golden/channels.ts";
+import {
+  BEST_TIP,
+  COMMITMENT,
+  CONTROL,
+  DISCOVERY,
+  EXCHANGE,
+  SNARK,
+  STREAMING,
+  TRANSACTION,
+} from "./golden/channels.ts";
 import { REQUESTS, RESPONSES } from "./golden/rpc.ts";
 import { answer, offer, rejected, SIGNALS, signedAnswer, signedOffer } from "./golden/signals.ts";
 import { body, commitment, commitmentBytes, header, headerBytes } from "./golden/structs.ts";
@@ -33,6 +42,8 @@ const VECTORS = [
   ...COMMITMENT,
   ...BEST_TIP,
   ...STREAMING,
+  ...DISCOVERY,
+  ...EXCHANGE,
 ];
 
 const HASHES: readonly GoldenHash[] = [
@@ -149,6 +160,8 @@ describe("golden vectors", () => {
   test("every case of every union has a vector", () => {
     const OF: { readonly [Name in keyof typeof CHANNELS]: readonly Vector[] } = {
       control: CONTROL,
+      "signaling/discovery": DISCOVERY,
+      "signaling/exchange": EXCHANGE,
       "best-tip": BEST_TIP,
       transaction: TRANSACTION,
       snark: SNARK,

@@ -104,6 +104,8 @@ describe("limits: the numbers of the protocol", () => {
   test("channels have the ids and bits of section 7", () => {
     expect(CHANNEL_NAMES.map((name) => [name, CHANNELS[name].id])).toEqual([
       ["control", 0],
+      ["signaling/discovery", 1],
+      ["signaling/exchange", 2],
       ["best-tip", 3],
       ["transaction", 4],
       ["snark", 5],
@@ -111,7 +113,7 @@ describe("limits: the numbers of the protocol", () => {
       ["rpc", 7],
       ["streaming-rpc", 8],
     ]);
-    expect(CHANNEL_BITS).toBe(0b1_1111_1001);
+    expect(CHANNEL_BITS).toBe(0b1_1111_1111);
   });
 
   test("reasons have the numbers of section 5, rejections those of section 3", () => {

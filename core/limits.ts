@@ -44,6 +44,34 @@ export const DUPLICATE_PROBE_MS = 2_000;
 /** Opposite dials closer than this are simultaneous (3.3). */
 export const SIMULTANEOUS_DIAL_MS = 30_000;
 
+// Relays (7.1, 7.2)
+/** Discovery and exchange carry an envelope and little else. */
+export const SIGNALING_BYTES_MAX = 17_408;
+/** The relay ends a discovery flow after this time, with whatever it has. */
+export const DISCOVERY_FLOW_MS = 30_000;
+/** A dialer that hears nothing for so long gives the relay up. */
+export const DISCOVERY_SILENCE_MS = 45_000;
+/** Between the end of a flow and the next permit; after some Rejects in a row, longer. */
+export const DISCOVERY_PAUSE_MS = 10_000;
+export const DISCOVERY_REJECTED_PAUSE_MS = 60_000;
+export const DISCOVERY_REJECTS_MAX = 3;
+/** A dialer is told of a listener again after this time: it was rejected, or an offer has been made. */
+export const DISCOVERED_AGAIN_MS = 600_000;
+export const OFFERED_AGAIN_MS = 10_000;
+/** Listeners of which it is remembered that a dialer was told of them; the oldest are forgotten. */
+export const DISCOVERED_REMEMBERED_MAX = 64;
+/** A listener takes so many offers per minute, of all relays together, and waits for as many at once. */
+export const EXCHANGE_PERMITS = 5;
+/** An exchange permit lapses after this time; an offer that comes later still is answered for the grace time. */
+export const EXCHANGE_PERMIT_MS = 60_000;
+export const EXCHANGE_GRACE_MS = 30_000;
+/** A relay uses no permit older than this: with the flow it must be within the listener's grace. */
+export const EXCHANGE_USABLE_MS = 45_000;
+/** Every relayed offer is answered within this time. */
+export const EXCHANGE_ANSWER_MS = 10_000;
+/** As CANDIDATES_HOLD_MS, when the answer goes by a relay. */
+export const RELAYED_CANDIDATES_HOLD_MS = 1_000;
+
 // Admission (3.2): token buckets and half-open connections
 export const ADMISSION_IP_BURST = 8;
 export const ADMISSION_IP_PER_SECOND = 0.5;

@@ -22,6 +22,7 @@ const CONFIG: Config = {
   userAgent: "test",
   listen: null,
   peersMax: 10,
+  peersMin: 0,
   allowPrivateCandidates: false,
   admission: { ip: BUCKET, group: BUCKET, global: BUCKET, halfOpenMax: 4, halfOpenPerGroupMax: 2 },
   chain: {

@@ -1,4 +1,6 @@
+import { assert } from "./assert.ts";
 import { fromHex, type Hex, toHex } from "./bytes.ts";
+import { decode, encode } from "./codec/codec.ts";
 import {
   bytes,
   bytesUpTo,
@@ -70,6 +72,18 @@ export const envelopeSchema = struct({
   nonce: bytes(12),
   ciphertext: bytesUpTo(ENVELOPE_BYTES_MAX - ENVELOPE_HEAD_BYTES),
 });
+
+export type Envelope = Infer<typeof envelopeSchema>;
+
+/** The same as one piece, as HTTP and the crypto service have it. */
+export const envelopeBytes = (envelope: Envelope): Uint8Array => encode(envelopeSchema, envelope);
+
+/** @throws AssertionError for bytes that are not an envelope: only our own are given */
+export function envelopeOf(bytes: Uint8Array): Envelope {
+  const decoded = decode(envelopeSchema, bytes, ENVELOPE_BYTES_MAX);
+  assert(decoded.tag === "decoded", "an envelope of ours can be read");
+  return decoded.value;
+}
 
 export type Offer = Infer<typeof offerSchema>;
 export type Reply = Infer<typeof replySchema>;

@@ -5,6 +5,8 @@ import type { ChainParameters, TransactionInfo } from "./chain.ts";
 import { type ChainState, genesisState } from "./chain-state.ts";
 import type { BestTipChannel } from "./channels/best-tip.ts";
 import type { Budget, ControlState } from "./channels/control.ts";
+import type { DiscoveryChannel } from "./channels/discovery.ts";
+import type { ExchangeChannel } from "./channels/exchange.ts";
 import type { Cursor, Lack, PermitChannel } from "./channels/permits.ts";
 import type { RpcChannel } from "./channels/rpc.ts";
 import type { StreamingChannel } from "./channels/streaming-rpc.ts";
@@ -20,6 +22,7 @@ import {
   ADMISSION_GROUP_PER_SECOND,
   ADMISSION_IP_BURST,
   ADMISSION_IP_PER_SECOND,
+  EXCHANGE_PERMITS,
   HALF_OPEN_MAX,
   HALF_OPEN_PER_GROUP_MAX,
 } from "./limits.ts";
@@ -50,6 +53,8 @@ export interface State extends KernelState {
   /** Live peers whose permit waits for something to be appended. */
   readonly waiting: PerPool<SortedMap<PeerId, true>>;
   readonly admission: Admission;
+  /** Exchange permits that may be given now (7.2). */
+  readonly exchangeBudget: Budget;
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
   readonly offenders: SortedMap<PeerId, Offender>;
@@ -111,6 +116,8 @@ export interface Config {
   /** Our own dial address, if we listen. */
   readonly listen: string | null;
   readonly peersMax: number;
+  /** With fewer, the node asks its peers for others (7.1). */
+  readonly peersMin: number;
   /** Use loopback and private candidates of anybody, not only of peers whose socket is local. */
   readonly allowPrivateCandidates: boolean;
   readonly admission: AdmissionLimits;
@@ -167,6 +174,8 @@ export interface Attempt {
   readonly target: DialAddress | null;
   /** The request that waits for a reply. */
   readonly requestId: RequestId | null;
+  /** The relay that carries the signals, until they are exchanged. */
+  readonly via: Via | null;
   /** The `attempt` field of the signals. */
   readonly nonce: Hex;
   /** `issuedAt` of the offer. */
@@ -178,10 +187,20 @@ export interface Attempt {
   /** A connection object exists: it ends by `event/connectionClosed`. */
   readonly hasTransport: boolean;
   readonly connected: boolean;
+  /** The address that the peer is reached at, once connected. */
+  readonly selected: string | null;
   readonly opened: readonly ChannelName[];
   readonly hello: PeerHello | null;
   /** What arrived before the peer's Hello, processed after it. */
   readonly early: readonly Early[];
+}
+
+export interface Via {
+  readonly peerId: PeerId;
+  /** The connection with it. */
+  readonly attemptId: AttemptId;
+  /** Of an incoming attempt: who offers, as the relay says. */
+  readonly from: Hex | null;
 }
 
 export type Phase =
@@ -241,6 +260,8 @@ export interface LivePeer {
   readonly userAgent: string;
   readonly control: ControlState;
   /** Null, here and below, if one of us does not enable the channel. */
+  readonly discovery: DiscoveryChannel | null;
+  readonly exchange: ExchangeChannel | null;
   readonly bestTip: BestTipChannel | null;
   readonly pools: PerPool<PermitChannel | null>;
   readonly rpc: RpcChannel | null;
@@ -332,6 +353,7 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
       global: { tokens: config.admission.global.burst, atMs: timeMs },
       replays: SortedMap.empty(),
     },
+    exchangeBudget: { tokens: EXCHANGE_PERMITS, atMs: timeMs },
     targets: SortedMap.empty(),
     offenders: SortedMap.empty(),
     endings: {},

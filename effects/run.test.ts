@@ -4,7 +4,16 @@ import { controlSchema } from "../core/channels/control.ts";
 import { CHANNEL_NAMES, CHANNELS, type ChannelMessage } from "../core/channels/table.ts";
 import { encode } from "../core/codec/codec.ts";
 import type { Effect } from "../core/effects.ts";
-import { BEST_TIP, COMMITMENT, CONTROL, SNARK, STREAMING, TRANSACTION } from "../core/golden/channels.ts";
+import {
+  BEST_TIP,
+  COMMITMENT,
+  CONTROL,
+  DISCOVERY,
+  EXCHANGE,
+  SNARK,
+  STREAMING,
+  TRANSACTION,
+} from "../core/golden/channels.ts";
 import { REQUESTS, RESPONSES } from "../core/golden/rpc.ts";
 import { body, header } from "../core/golden/structs.ts";
 import type { AttemptId, BatchId, CheckId, Hash, JobId, PeerId, RequestId } from "../core/ids.ts";
@@ -209,6 +218,8 @@ describe("effects", () => {
   test("messages leave in the encoding of their channel", () => {
     const vectors = {
       control: CONTROL,
+      "signaling/discovery": DISCOVERY,
+      "signaling/exchange": EXCHANGE,
       "best-tip": BEST_TIP,
       transaction: TRANSACTION,
       snark: SNARK,

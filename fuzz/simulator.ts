@@ -267,6 +267,7 @@ function defaultConfig({ peerId, publicKey }: Identity, index: number): Omit<Con
     userAgent: `simulated ${index}`,
     listen: `/ip4/${addressOfIndex(index)}/tcp/${PORT}/http/p2p/${peerId}`,
     peersMax: PEERS_MAX_DEFAULT,
+    peersMin: 0,
     allowPrivateCandidates: false,
     admission: DEFAULT_ADMISSION,
     capacity: TRANSACTION_CAPACITY_DEFAULT,

@@ -101,6 +101,10 @@ function detailOf({ channel, message }: ChannelMessage): string {
   switch (channel) {
     case "control":
       return message.tag === "goodbye" ? ` ${REASONS[message.reason] ?? message.reason}` : "";
+    case "signaling/discovery":
+      return message.tag === "discovered" ? ` ${message.target.slice(0, 8)}` : "";
+    case "signaling/exchange":
+      return message.tag === "offer" ? ` of ${message.from.slice(0, 8)}` : "";
     case "best-tip":
       return message.tag === "bestTip" ? ` ${short(blockHash(message.header))}` : "";
     case "rpc":

@@ -1,5 +1,6 @@
 import type { BestTipMessage } from "../core/channels/best-tip.ts";
 import type { ControlMessage } from "../core/channels/control.ts";
+import type { DiscoveryMessage } from "../core/channels/discovery.ts";
 import type { PoolMessage } from "../core/channels/permits.ts";
 import type { RpcMessage } from "../core/channels/rpc.ts";
 import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
@@ -10,6 +11,7 @@ import { isAbove } from "../core/floors.ts";
 import { INFOS_MAX, RPC_OPEN_MAX, STREAM_OUTSTANDING_MAX } from "../core/limits.ts";
 import { POOL_NAMES, type PoolInfo, type PoolName, priorityOf } from "../core/pools.ts";
 import type { Priority } from "../core/priority.ts";
+import { discoveryFlow, exchangeFlow, type Flow, NO_FLOW } from "./wire-signaling.ts";
 
 /**
  * Law 1 as an outsider sees it who reads every message at one end of a connection, in the order in which that end
@@ -29,6 +31,8 @@ export interface WireLedger {
   readonly tips: Directions<boolean>;
   readonly requests: Directions<Requests>;
   readonly streams: Directions<StreamLedger>;
+  readonly discovery: Directions<Flow>;
+  readonly exchange: Directions<Flow>;
 }
 
 /** Seen from this end: `ours` we gave, asked or opened, `theirs` the peer did. */
@@ -77,6 +81,8 @@ export const freshLedger: WireLedger = {
   tips: both(false),
   requests: both(freshRequests),
   streams: both<StreamLedger>({ nextId: 0, outstanding: null }),
+  discovery: both(NO_FLOW),
+  exchange: both(NO_FLOW),
 };
 
 export interface Observed {
@@ -102,6 +108,16 @@ export function observe(ledger: WireLedger, { way, wire }: WireEvent): Observed 
   switch (wire.channel) {
     case "control":
       return control(ledger, way, wire.message);
+    case "signaling/discovery": {
+      const side = sideOf(way, OF_RELAY.includes(wire.message.tag));
+      const { flow, problems } = discoveryFlow(ledger.discovery[side], way, wire.message);
+      return { ledger: { ...ledger, discovery: { ...ledger.discovery, [side]: flow } }, problems };
+    }
+    case "signaling/exchange": {
+      const side = sideOf(way, wire.message.tag !== "offer");
+      const { flow, problems } = exchangeFlow(ledger.exchange[side], way, wire.message);
+      return { ledger: { ...ledger, exchange: { ...ledger.exchange, [side]: flow } }, problems };
+    }
     case "best-tip":
       return bestTip(ledger, way, wire.message);
     case "rpc":
@@ -124,6 +140,9 @@ export function announcedBy({
   if (way !== "received" || pool === undefined || wire.message.tag !== "infos") return null;
   return { pool, infos: wire.message.items };
 }
+
+/** What the giver of a discovery permit says. */
+const OF_RELAY: readonly DiscoveryMessage["tag"][] = ["getNext", "discovered", "answer"];
 
 /** Whose permit, request or stream a message is about, if its opener sends these tags. */
 const sideOf = (way: WireEvent["way"], isOfOpener: boolean): "ours" | "theirs" =>

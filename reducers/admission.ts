@@ -9,6 +9,7 @@ import {
   CANDIDATES_HOLD_MS,
   DUPLICATE_PROBE_MS,
   ENVELOPE_BYTES_MAX,
+  RELAYED_CANDIDATES_HOLD_MS,
   REPLAY_MEMORY_MS,
   RETRY_AFTER_MIN_S,
   SDP_BYTES_MAX,
@@ -28,7 +29,7 @@ import {
 } from "../core/signals.ts";
 import type { Attempt, CheckedOffer, State } from "../core/state.ts";
 import { hasRoom, isHalfOpenFull, retryAfter, takeTokens } from "./admission-budgets.ts";
-import { abandon, endAttempt, holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
+import { abandon, endAttempt, holdSlot, mayBeLocal, reply, startAttempt } from "./attempts.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
@@ -62,6 +63,7 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
           target: null,
           remoteAddress,
           requestId,
+          via: null,
           nonce: "",
         });
         effect({ type: "effect/openEnvelope", attemptId, kind: "offer", envelope });
@@ -163,14 +165,9 @@ export function checkOffer(
   context: Context,
 ): void {
   const decoded = plaintext === null ? undefined : decode(offerSchema, plaintext, ENVELOPE_BYTES_MAX);
-  if (plaintext === null || decoded?.tag !== "decoded" || !isReadable(decoded.value)) {
-    if (attempt.requestId !== null) {
-      context.effect({
-        type: "effect/replySignal",
-        requestId: attempt.requestId,
-        reply: { tag: "undecodable" },
-      });
-    }
+  const isReadable = decoded?.tag === "decoded" && isAnswerable(decoded.value, attempt);
+  if (plaintext === null || !isReadable) {
+    reply(draft, attempt, { tag: "undecodable" }, context);
     endAttempt(draft, attempt, context);
     return;
   }
@@ -293,10 +290,8 @@ export function replySealed(
   envelope: Uint8Array,
   context: Context,
 ): void {
-  const { phase, requestId } = attempt;
-  if (requestId !== null) {
-    context.effect({ type: "effect/replySignal", requestId, reply: { tag: "envelope", envelope } });
-  }
+  const { phase, via } = attempt;
+  reply(draft, attempt, { tag: "envelope", envelope }, context);
   updateAttempt(draft, attempt.id, (changed) => {
     changed.requestId = null;
   });
@@ -309,14 +304,18 @@ export function replySealed(
     changed.session = sessionOf(attempt.offerHash, signed);
   });
   const action = { type: "admission/addCandidates", attemptId: attempt.id } as const;
-  wakeAt(draft, `candidates ${attempt.id}`, draft.timeMs + CANDIDATES_HOLD_MS, action);
+  const holdMs = via === null ? CANDIDATES_HOLD_MS : RELAYED_CANDIDATES_HOLD_MS;
+  wakeAt(draft, `candidates ${attempt.id}`, draft.timeMs + holdMs, action);
 }
 
 const isUnanswered = (attempt: Attempt | undefined): boolean =>
-  attempt?.direction === "incoming" && attempt.requestId !== null && attempt.phase.tag !== "sealingRejection";
+  attempt?.direction === "incoming" &&
+  (attempt.requestId !== null || attempt.via !== null) &&
+  attempt.phase.tag !== "sealingRejection";
 
-/** What is wrong with these gets HTTP 400: there is nobody to seal a Rejected for, or no version to say it in. */
-const isReadable = (offer: Offer): boolean => offer.version === SIGNAL_VERSION && isPublicKey(offer.from);
+/** What is wrong with others gets HTTP 400, or no reply by a relay: there is nobody to seal a Rejected for, or no version to say it in. */
+const isAnswerable = ({ version, from }: Offer, { via }: Attempt): boolean =>
+  version === SIGNAL_VERSION && isPublicKey(from) && (via === null || via.from === from);
 
 function cheapRejection(state: State, offer: Offer): Rejection | null {
   const { chainId, publicKey } = state.config;

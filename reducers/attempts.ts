@@ -3,6 +3,7 @@ import { addressGroup, isLocalAddress } from "../core/address.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Reason } from "../core/reasons.ts";
+import type { SignalReply } from "../core/services.ts";
 import type { Attempt, State } from "../core/state.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, updateAttempt, updatePeer, wakeAt } from "./state.ts";
@@ -15,10 +16,7 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
     reduce: (draft, { attemptId, rejection, retryAfterMs }, context) => {
       const attempt = attemptOf(draft, attemptId);
-      if (attempt.requestId !== null) {
-        const reply = { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S } as const;
-        context.effect({ type: "effect/replySignal", requestId: attempt.requestId, reply });
-      }
+      reply(draft, attempt, { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S }, context);
       endAttempt(draft, attempt, context);
       if (attempt.target !== null)
         backOff(draft, attempt.target, { attempt, rejection, retryAfterMs }, context);
@@ -32,6 +30,23 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
   },
 };
 
+/** Answers the offer, over HTTP or by the relay it came by: a relay is told of nothing but a sealed reply. */
+export function reply(
+  draft: StateDraft,
+  attempt: Attempt,
+  signal: SignalReply,
+  { effect, propose }: Context,
+): void {
+  const { id, requestId, via, direction } = attempt;
+  if (requestId !== null) effect({ type: "effect/replySignal", requestId, reply: signal });
+  if (via === null || direction === "outgoing") return;
+  const envelope = signal.tag === "envelope" ? signal.envelope : null;
+  propose({ type: "exchange/answer", peerId: via.peerId, answering: id, reply: envelope });
+  updateAttempt(draft, id, (answered) => {
+    answered.via = null;
+  });
+}
+
 /** Still on its way to ready. */
 export const isUnfinished = (attempt: Attempt | undefined): boolean =>
   attempt !== undefined && attempt.phase.tag !== "ready" && attempt.phase.tag !== "closing";
@@ -39,7 +54,7 @@ export const isUnfinished = (attempt: Attempt | undefined): boolean =>
 /** Starts an attempt under a number that was never used, with the one deadline it has until ready (3.3). */
 export function startAttempt(
   draft: StateDraft,
-  start: Pick<Attempt, "direction" | "phase" | "peerId" | "target" | "requestId" | "nonce"> & {
+  start: Pick<Attempt, "direction" | "phase" | "peerId" | "target" | "requestId" | "via" | "nonce"> & {
     readonly remoteAddress: string | null;
   },
 ): AttemptId {
@@ -57,6 +72,7 @@ export function startAttempt(
     fingerprint: "",
     hasTransport: false,
     connected: false,
+    selected: null,
     opened: [],
     hello: null,
     early: [],
@@ -75,16 +91,21 @@ export function abandon(attemptId: AttemptId, reason: Reason, detail: string, { 
 }
 
 /** Releases what an attempt holds. One with a transport stays as `closing` until its last event. */
-export function endAttempt(draft: StateDraft, attempt: Attempt, { effect }: Context): void {
+export function endAttempt(draft: StateDraft, attempt: Attempt, context: Context): void {
   forgetAttemptWakes(draft, attempt.id);
+  const { via, direction, id: offering } = attempt;
+  if (via !== null && direction === "outgoing")
+    context.propose({ type: "discovery/withdraw", peerId: via.peerId, offering });
+  context.propose({ type: "discovery/seek" });
   releaseSlot(draft, attempt);
   if (attempt.hasTransport) {
     updateAttempt(draft, attempt.id, (closing) => {
       closing.phase = { tag: "closing" };
       closing.requestId = null;
+      closing.via = null;
       closing.early = [];
     });
-    effect({ type: "effect/close", attemptId: attempt.id, graceful: false });
+    context.effect({ type: "effect/close", attemptId: attempt.id, graceful: false });
   } else {
     draft.attempts = draft.attempts.delete(attempt.id);
   }

@@ -1,6 +1,8 @@
 import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
 import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
+import { freshDiscovery } from "../core/channels/discovery.ts";
+import { freshExchange } from "../core/channels/exchange.ts";
 import { freshPermits, type PermitChannel } from "../core/channels/permits.ts";
 import { freshRpc } from "../core/channels/rpc.ts";
 import { freshStreaming } from "../core/channels/streaming-rpc.ts";
@@ -36,6 +38,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       }
       updateAttempt(draft, attemptId, (changed) => {
         changed.connected = true;
+        changed.selected = remoteAddress;
       });
       forgetWake(draft, `candidates ${attemptId}`);
     },
@@ -189,6 +192,8 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
           version: Math.min(hello.version, PROTOCOL_VERSION),
           userAgent: hello.userAgent,
           control: freshControl(draft.timeMs),
+          discovery: isShared("signaling/discovery", hello.channels) ? freshDiscovery() : null,
+          exchange: isShared("signaling/exchange", hello.channels) ? freshExchange() : null,
           bestTip: isShared("best-tip", hello.channels) ? freshBestTip() : null,
           pools: openPools(draft, peerId, hello.channels),
           rpc: isShared("rpc", hello.channels) ? freshRpc() : null,
@@ -217,6 +222,8 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
         propose({ type: "bestTip/givePermit", peerId });
         for (const pool of POOL_NAMES) propose({ type: "pool/givePermit", pool, peerId });
         propose({ type: "stream/peerReady", peerId });
+        propose({ type: "discovery/givePermit", peerId, attemptId });
+        propose({ type: "exchange/givePermits" });
         return;
       }
       updateAttempt(draft, attemptId, (attempt) => {
@@ -280,6 +287,8 @@ function resumeChannel(
   const { propose } = context;
   switch (channel) {
     case "control":
+    case "signaling/discovery":
+    case "signaling/exchange":
       return;
     case "best-tip":
       propose({ type: "bestTip/givePermit", peerId });

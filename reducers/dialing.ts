@@ -27,7 +27,8 @@ import type { Attempt, State, VerifyingReply } from "../core/state.ts";
 import { holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { livePeer, updateAttempt } from "./state.ts";
+import { acceptDiscovered } from "./signaling/dialer.ts";
+import { attemptOf, livePeer, updateAttempt } from "./state.ts";
 import { redialAfter } from "./targets.ts";
 
 /** The dialer's side of section 3: from an address to an applied answer. Each function is one step of it. */
@@ -63,6 +64,7 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
           target: target.address,
           remoteAddress: null,
           requestId: null,
+          via: null,
           nonce: drawHex(draft, 16),
         });
         holdSlot(draft, peerId, "dialing", attemptId);
@@ -71,6 +73,25 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
         });
         context.effect({ type: "effect/createOffer", attemptId });
       }
+    },
+  },
+
+  "dial/relayed": {
+    enabled: (state, { attemptId, envelope }) => {
+      const attempt = state.attempts.get(attemptId);
+      if (attempt?.direction !== "outgoing" || attempt.via === null) return false;
+      return envelope === null ? isSignaling(attempt) : attempt.phase.tag === "awaitingReply";
+    },
+    reduce: (draft, { attemptId, envelope }, context) => {
+      const attempt = attemptOf(draft, attemptId);
+      if (envelope === null) fail(attemptId, "the relay has no answer", context);
+      else
+        openReply(
+          draft,
+          attempt,
+          { tag: "envelope", envelope, remoteAddress: attempt.remote?.address ?? "" },
+          context,
+        );
     },
   },
 };
@@ -116,12 +137,17 @@ export function postOffer(
   envelope: Uint8Array,
   context: Context,
 ): void {
-  if (attempt.target === null) return;
+  const { target, via } = attempt;
+  if (via !== null && !acceptDiscovered(draft, attempt, envelope, context)) {
+    fail(attempt.id, "the relay waits no more", context);
+    return;
+  }
   updateAttempt(draft, attempt.id, (changed) => {
     changed.phase = { tag: "awaitingReply" };
     changed.offerHash = offerHash;
   });
-  context.effect({ type: "effect/postSignal", attemptId: attempt.id, address: attempt.target, envelope });
+  if (target !== null)
+    context.effect({ type: "effect/postSignal", attemptId: attempt.id, address: target, envelope });
 }
 
 export function openReply(
@@ -206,6 +232,9 @@ export function applyReply(
     context.effect({ type: "effect/applyAnswer", attemptId: attempt.id, sdp });
   }
 }
+
+const isSignaling = ({ phase: { tag } }: Attempt): boolean =>
+  tag === "offering" || tag === "sealingOffer" || tag === "awaitingReply";
 
 /** |now - issuedAt| <= 60 s; u64 times beyond 2^53 are never fresh, so nothing is lost by comparing as bigint. */
 export function isFresh(timeMs: number, issuedAt: bigint): boolean {

@@ -8,6 +8,7 @@ import { priorityKey } from "../core/priority.ts";
 import type { Attempt, LivePeer, State } from "../core/state.ts";
 import { requestedHashes } from "./fetch.ts";
 import { isGateOpen } from "./gate.ts";
+import { checkSignaling, isSignalingDeadline } from "./signaling/invariants.ts";
 import { checkStreams, isStreamDeadline } from "./streams-invariants.ts";
 import { checkSync } from "./sync-invariants.ts";
 
@@ -28,6 +29,7 @@ export function brokenInvariants(state: State): readonly string[] {
   checkFetches(state, must);
   checkSync(state, must);
   checkStreams(state, must);
+  checkSignaling(state, must);
   checkDeadlines(state, must);
   checkBounds(state, must);
   return broken;
@@ -79,7 +81,8 @@ function checkAttempt(state: State, attempt: Attempt, must: Must): void {
     `${name} has a transport if its phase does`,
   );
   const isOpen = direction === "incoming" && UNANSWERED.includes(phase.tag);
-  must((attempt.requestId !== null) === isOpen, `${name} keeps its request until it is answered (P06)`);
+  const waits = attempt.requestId !== null || (direction === "incoming" && attempt.via !== null);
+  must(waits === isOpen, `${name} keeps its request until it is answered (P06)`);
   must(attempt.early.length === 0 || phase.tag !== "closing", `${name} keeps no early messages when closing`);
   must(attempt.early.length === 0 || phase.tag !== "ready", `${name} has processed its early messages`);
   if (isUnfinished(attempt) && peerId !== null) {
@@ -290,7 +293,7 @@ function isAbout(state: State, name: string): boolean {
     case "dial":
       return !state.stopping && state.targets.has(rest.join(" "));
     default:
-      return false;
+      return isSignalingDeadline(state, kind, live) ?? false;
   }
 }
 

@@ -9,6 +9,9 @@ import { bannedUntil } from "./penalties.ts";
 import { setWaiting } from "./pools.ts";
 import { keepResume } from "./resume.ts";
 import type { Context, StateDraft } from "./rules.ts";
+import { endSeeking } from "./signaling/dialer.ts";
+import { endListening } from "./signaling/listener.ts";
+import { endRelaying } from "./signaling/relay.ts";
 import { forgetWake, livePeer, updateAttempt, updatePeer, wakeAt } from "./state.ts";
 import { backOff, redialAfterEnd } from "./targets.ts";
 
@@ -75,6 +78,10 @@ export function endLive(
   updatePeer(draft, peerId, (peer) => {
     peer.live = null;
   });
+  endRelaying(draft, peerId, live, context);
+  endSeeking(draft, live, context);
+  endListening(draft, live, context);
+  context.propose({ type: "discovery/seek" });
   for (const pool of POOL_NAMES) {
     for (const hash of unsettledOf(live.pools[pool])) withdraw(draft, peerId, hash, context);
   }

@@ -2,6 +2,8 @@ import { produce } from "immer";
 import type { Action } from "../core/actions.ts";
 import { assert } from "../core/assert.ts";
 import type { BestTipChannel } from "../core/channels/best-tip.ts";
+import type { DiscoveryChannel } from "../core/channels/discovery.ts";
+import type { ExchangeChannel } from "../core/channels/exchange.ts";
 import type { PermitChannel } from "../core/channels/permits.ts";
 import type { RpcChannel } from "../core/channels/rpc.ts";
 import type { StreamingChannel } from "../core/channels/streaming-rpc.ts";
@@ -72,6 +74,26 @@ export function updatePermits(
     const channel = live.pools[pool];
     return channel === null ? live : { ...live, pools: { ...live.pools, [pool]: copied(channel, change) } };
   });
+}
+
+export function updateDiscovery(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<DiscoveryChannel>) => void,
+): void {
+  replaceLive(draft, peerId, (live) =>
+    live.discovery === null ? live : { ...live, discovery: copied(live.discovery, change) },
+  );
+}
+
+export function updateExchange(
+  draft: StateDraft,
+  peerId: PeerId,
+  change: (channel: Mutable<ExchangeChannel>) => void,
+): void {
+  replaceLive(draft, peerId, (live) =>
+    live.exchange === null ? live : { ...live, exchange: copied(live.exchange, change) },
+  );
 }
 
 export function updateBestTip(

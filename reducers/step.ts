@@ -19,6 +19,7 @@ import { reconcile } from "./reconcile.ts";
 import { resume } from "./resume.ts";
 import type { Rules } from "./rules.ts";
 import { serving } from "./serve.ts";
+import { signaling } from "./signaling/rules.ts";
 import { signals } from "./signals.ts";
 import { streamsFetch } from "./streams-fetch.ts";
 import { sync } from "./sync.ts";
@@ -46,6 +47,7 @@ const rules: Rules<Action> = {
   ...admission,
   ...attempts,
   ...connection,
+  ...signaling,
   ...control,
   ...bestTip,
   ...sync,

@@ -23,6 +23,8 @@ export interface NodeConfig {
   readonly data: string | null;
   readonly record: string | null;
   readonly maxPeers: number;
+  /** With fewer, the node asks its peers for others; null: half of maxPeers. */
+  readonly minPeers: number | null;
   /** Transactions the pool holds at most. */
   readonly poolSize: number;
   /** Duration of a slot of the chain, ms. */
@@ -113,6 +115,7 @@ export const settingSchemas = {
   data: z.string().min(1),
   record: z.string().min(1),
   maxPeers: z.int().min(1).max(PEERS_MAX_MAX),
+  minPeers: z.int().min(0).max(PEERS_MAX_MAX),
   poolSize: z.int().min(1).max(POOL_SIZE_MAX),
   slot: slotSchema,
   genesisTime: genesisTimeSchema,
@@ -134,6 +137,7 @@ export const DEFAULT_CONFIG: NodeConfig = {
   data: null,
   record: null,
   maxPeers: DEFAULT_SETTINGS.peersMax,
+  minPeers: null,
   poolSize: DEFAULT_SETTINGS.capacity,
   slot: DEFAULT_SETTINGS.slotMs,
   genesisTime: DEFAULT_SETTINGS.genesisMs,

@@ -15,6 +15,8 @@ export interface NodeSettings {
   readonly listen: { readonly host: string; readonly port: number } | null;
   readonly peers: readonly DialAddress[];
   readonly peersMax: number;
+  /** With fewer it asks its peers for others. */
+  readonly peersMin: number;
   readonly admission: AdmissionLimits;
   readonly trustedProxies: readonly string[];
   /** Transactions the pool holds at most. */
@@ -41,6 +43,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   listen: null,
   peers: [],
   peersMax: PEERS_MAX_DEFAULT,
+  peersMin: PEERS_MAX_DEFAULT / 2,
   admission: DEFAULT_ADMISSION,
   trustedProxies: [],
   capacity: TRANSACTION_CAPACITY_DEFAULT,
@@ -71,7 +74,7 @@ export function accountNumber(
 }
 
 export function configOf(
-  { peersMax, admission, capacity, produce, workFee }: NodeSettings,
+  { peersMax, peersMin, admission, capacity, produce, workFee }: NodeSettings,
   { peerId, publicKeyHex }: { readonly peerId: PeerId; readonly publicKeyHex: Hex },
   { chainId, parameters }: EmbeddedChain,
   listen: string | null,
@@ -83,6 +86,7 @@ export function configOf(
     userAgent: USER_AGENT,
     listen,
     peersMax,
+    peersMin,
     allowPrivateCandidates: false,
     admission,
     chain: parameters,

@@ -34,6 +34,7 @@ export const initial: State = initialState(
     userAgent: "pollen/test",
     listen: null,
     peersMax: 100,
+    peersMin: 0,
     allowPrivateCandidates: false,
     admission: DEFAULT_ADMISSION,
     chain: testGenesis().parameters,

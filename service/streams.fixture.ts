@@ -67,6 +67,7 @@ export async function startStreamNode(options: StreamNodeOptions): Promise<Strea
     userAgent: "pollen/streams",
     listen: formatMultiaddr(address),
     peersMax: PEERS_MAX_DEFAULT,
+    peersMin: 0,
     allowPrivateCandidates: false,
     admission: DEFAULT_ADMISSION,
     chain,

@@ -580,6 +580,8 @@ interface RawPeer {
 /** As the protocol has them (section 7): a peer with other ids would not get through. */
 const CHANNEL_IDS: Readonly<Record<ChannelName, number>> = {
   control: 0,
+  "signaling/discovery": 1,
+  "signaling/exchange": 2,
   "best-tip": 3,
   transaction: 4,
   snark: 5,

@@ -5,12 +5,15 @@ import {
   COMMITMENT_BYTES_MAX,
   CONTROL_BYTES_MAX,
   RPC_BYTES_MAX,
+  SIGNALING_BYTES_MAX,
   SNARK_BYTES_MAX,
   STREAMING_BYTES_MAX,
   TRANSACTION_BYTES_MAX,
 } from "../limits.ts";
 import { type BestTipMessage, bestTipSchema } from "./best-tip.ts";
 import { type ControlMessage, controlSchema } from "./control.ts";
+import { type DiscoveryMessage, discoverySchema } from "./discovery.ts";
+import { type ExchangeMessage, exchangeSchema } from "./exchange.ts";
 import { type PoolMessage, snarkJobCommitmentSchema, snarkSchema, transactionSchema } from "./permits.ts";
 import { type RpcMessage, rpcSchema } from "./rpc.ts";
 import { type StreamingMessage, streamingSchema } from "./streaming-rpc.ts";
@@ -18,6 +21,8 @@ import { type StreamingMessage, streamingSchema } from "./streaming-rpc.ts";
 /** What travels on each channel. */
 interface Messages {
   readonly control: ControlMessage;
+  readonly "signaling/discovery": DiscoveryMessage;
+  readonly "signaling/exchange": ExchangeMessage;
   readonly "best-tip": BestTipMessage;
   readonly transaction: PoolMessage;
   readonly snark: PoolMessage;
@@ -40,9 +45,11 @@ interface Channel<Message> {
   readonly schema: Schema<Message>;
 }
 
-/** The channels this version enables, under their names on the wire. Signaling comes with relays. */
+/** The channels this version enables, under their names on the wire. */
 export const CHANNELS: { readonly [Name in ChannelName]: Channel<Messages[Name]> } = {
   control: { id: 0, bytesMax: CONTROL_BYTES_MAX, schema: controlSchema },
+  "signaling/discovery": { id: 1, bytesMax: SIGNALING_BYTES_MAX, schema: discoverySchema },
+  "signaling/exchange": { id: 2, bytesMax: SIGNALING_BYTES_MAX, schema: exchangeSchema },
   "best-tip": { id: 3, bytesMax: BEST_TIP_BYTES_MAX, schema: bestTipSchema },
   transaction: { id: 4, bytesMax: TRANSACTION_BYTES_MAX, schema: transactionSchema },
   snark: { id: 5, bytesMax: SNARK_BYTES_MAX, schema: snarkSchema },

@@ -1,5 +1,7 @@
 import { bestTipSchema } from "../channels/best-tip.ts";
 import { controlSchema } from "../channels/control.ts";
+import { discoverySchema } from "../channels/discovery.ts";
+import { exchangeSchema } from "../channels/exchange.ts";
 import { snarkJobCommitmentSchema, snarkSchema, transactionSchema } from "../channels/permits.ts";
 import { streamingSchema } from "../channels/streaming-rpc.ts";
 import type { Hash } from "../ids.ts";
@@ -170,6 +172,65 @@ export const COMMITMENT: readonly Vector[] = [
       items: [commitment.value, commitment.value],
     },
     join(byte(2), cursor.bytes, u32(4), SOME, priorityA.bytes, u32(2), commitmentBytes, commitmentBytes),
+  ),
+];
+
+const envelope = {
+  ephemeral: run(0xe0, 32),
+  nonce: run(0xe1, 12),
+  ciphertext: run(0xe2, 3),
+};
+const envelopeBytes = join(run(0xe0, 32), run(0xe1, 12), u32(3), run(0xe2, 3));
+
+export const DISCOVERY: readonly Vector[] = [
+  vector("discovery/getNext", "GetNext", discoverySchema, { tag: "getNext" }, byte(0)),
+  vector("discovery/discover", "Discover", discoverySchema, { tag: "discover" }, byte(1)),
+  vector(
+    "discovery/discovered",
+    "Discovered: a raw public key",
+    discoverySchema,
+    { tag: "discovered", target: hexRun(0xc2, 32) },
+    join(byte(2), run(0xc2, 32)),
+  ),
+  vector("discovery/reject", "Reject", discoverySchema, { tag: "reject" }, byte(3)),
+  vector(
+    "discovery/accept",
+    "Accept with an envelope",
+    discoverySchema,
+    { tag: "accept", offer: envelope },
+    join(byte(4), envelopeBytes),
+  ),
+  vector(
+    "discovery/answer",
+    "Answer with an envelope",
+    discoverySchema,
+    { tag: "answer", reply: envelope },
+    join(byte(5), SOME, envelopeBytes),
+  ),
+  vector(
+    "discovery/answer-none",
+    "Answer: none",
+    discoverySchema,
+    { tag: "answer", reply: null },
+    join(byte(5), NONE),
+  ),
+];
+
+export const EXCHANGE: readonly Vector[] = [
+  vector("exchange/getNext", "GetNext", exchangeSchema, { tag: "getNext" }, byte(0)),
+  vector(
+    "exchange/offer",
+    "Offer of a key, with an envelope",
+    exchangeSchema,
+    { tag: "offer", from: hexRun(0xc3, 32), offer: envelope },
+    join(byte(1), run(0xc3, 32), envelopeBytes),
+  ),
+  vector(
+    "exchange/answer",
+    "Answer with an envelope",
+    exchangeSchema,
+    { tag: "answer", reply: envelope },
+    join(byte(2), SOME, envelopeBytes),
   ),
 ];
 

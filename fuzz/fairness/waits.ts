@@ -31,6 +31,9 @@ export function serviceOf({ wire }: WireEvent, { talk, peerId }: Guest, state: S
   const { tag } = wire.message;
   switch (wire.channel) {
     case "control":
+    // Permits of relays and listeners are given by time and by lot (7.1, 7.2).
+    case "signaling/discovery":
+    case "signaling/exchange":
       return null;
     case "best-tip":
       return tag === "getNext" ? "tip permit" : "tip";

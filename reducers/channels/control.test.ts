@@ -156,7 +156,13 @@ describe("control: messages that arrive before Hello", () => {
     const { effects } = sayHello(
       node,
       attemptId,
-      channelsWithout("best-tip", "snark", "snark-job-commitment"),
+      channelsWithout(
+        "signaling/discovery",
+        "signaling/exchange",
+        "best-tip",
+        "snark",
+        "snark-job-commitment",
+      ),
     );
     expect(sentOn(effects, attemptId).map(({ message }) => message.tag)).toEqual([
       "infos",
@@ -307,7 +313,9 @@ describe("control: keepalive", () => {
     const node = testNode();
     const peer = readyPeer(node, "peer");
     for (let round = 0; round < 20; round++) {
-      const sent = sentOn(node.pass(PING_AFTER_MS), peer.attemptId);
+      const sent = sentOn(node.pass(PING_AFTER_MS), peer.attemptId).filter(
+        ({ channel }) => channel === "control",
+      );
       expect(sent).toEqual([{ channel: "control", message: { tag: "ping", n: round } }]);
       node.pass(PONG_TIMEOUT_MS - 1);
       say(node, peer.attemptId, control({ tag: "pong", n: round }));

@@ -10,6 +10,8 @@ import { accuse } from "./violation.ts";
 /** What a peer may have sent before its Hello is here: what one permit per channel allows (section 4). */
 const EARLY_MAX: { readonly [Name in ChannelName]: number } = {
   control: RATE_BURST,
+  "signaling/discovery": 1,
+  "signaling/exchange": 1,
   "best-tip": 2,
   transaction: 2,
   snark: 2,
@@ -56,6 +58,12 @@ export function deliver(
   }
   if (peerId === null) return;
   switch (entry.channel) {
+    case "signaling/discovery":
+      propose({ type: "discovery/receive", peerId, message: entry.message });
+      return;
+    case "signaling/exchange":
+      propose({ type: "exchange/receive", peerId, message: entry.message });
+      return;
     case "best-tip":
       propose({ type: "bestTip/receive", peerId, message: entry.message });
       return;

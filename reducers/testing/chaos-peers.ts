@@ -1,4 +1,6 @@
 import type { BlockHeader } from "../../core/block.ts";
+import type { DiscoveryMessage } from "../../core/channels/discovery.ts";
+import type { ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { Found, RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import { CHANNEL_BITS, type ChannelMessage } from "../../core/channels/table.ts";
@@ -10,10 +12,11 @@ import { REASONS } from "../../core/reasons.ts";
 import { shortId } from "../../core/set-index.ts";
 import type { Attempt, LivePeer } from "../../core/state.ts";
 import { headerOf } from "./chain.ts";
-import { BLOCKS, blockNamed, type Dice, ITEMS, itemNamed, SNAPSHOTS } from "./chaos-things.ts";
+import { BLOCKS, blockNamed, type Dice, ITEMS, itemNamed, NAMES, SNAPSHOTS } from "./chaos-things.ts";
 import type { Item } from "./items.ts";
 import { control, getNext, infos, refloor, request, response } from "./messages.ts";
-import type { TestNode } from "./node.ts";
+import { party, type TestNode } from "./node.ts";
+import { envelopeAround } from "./signals.ts";
 import { chunk, streaming } from "./streams.ts";
 
 // Peers that say what they might say at this point, right or nearly right.
@@ -38,6 +41,70 @@ export function peersOf(node: TestNode, dice: Dice): (attempt: Attempt) => Chann
     );
     if (tips.length === 0 || (ours?.tag !== "permitGiven" && isRight)) return ping();
     return { channel: "best-tip", message: { tag: "bestTip", header: headerOf(pick(tips)) } };
+  }
+
+  const envelope = () => envelopeAround(bytes(random(40)));
+  const reply = () => pick([null, envelope(), envelope()]);
+
+  const strangers = () => {
+    const { peers, offenders } = node.state;
+    const all = NAMES.map(party);
+    const unknown = all.filter(({ peerId }) => !peers.has(peerId) && !offenders.has(peerId));
+    return unknown.length === 0 ? all : unknown;
+  };
+
+  function ofDiscovery(live: LivePeer | null, isRight: boolean): ChannelMessage {
+    const say = (message: DiscoveryMessage): ChannelMessage => ({ channel: "signaling/discovery", message });
+    const { ours, theirs } = live?.discovery ?? {};
+    if (!isRight)
+      return say(
+        pick<DiscoveryMessage>([
+          { tag: "getNext" },
+          { tag: "discover" },
+          { tag: "discovered", target: node.state.config.publicKey },
+          { tag: "reject" },
+          { tag: "accept", offer: envelope() },
+          { tag: "answer", reply: reply() },
+        ]),
+      );
+    // As the dialer that we relay for.
+    if (ours?.tag === "permitGiven" && chance(60)) return say({ tag: "discover" });
+    if (ours?.tag === "discovered" && chance(60))
+      return say(chance(70) ? { tag: "accept", offer: envelope() } : { tag: "reject" });
+    // As the relay that we dial by.
+    switch (theirs?.tag) {
+      case "none":
+        return chance(40) ? say({ tag: "getNext" }) : ping();
+      case "asked":
+        return say(
+          chance(25)
+            ? { tag: "answer", reply: null }
+            : { tag: "discovered", target: chance(5) ? "ff".repeat(32) : pick(strangers()).publicKey },
+        );
+      case "offering":
+        return chance(20) ? say({ tag: "answer", reply: null }) : ping();
+      case "accepted":
+        return chance(50) ? say({ tag: "answer", reply: reply() }) : ping();
+      default:
+        return ping();
+    }
+  }
+
+  function ofExchange(live: LivePeer | null, isRight: boolean): ChannelMessage {
+    const say = (message: ExchangeMessage): ChannelMessage => ({ channel: "signaling/exchange", message });
+    const { ours, theirs } = live?.exchange ?? {};
+    const offer = (): ExchangeMessage => ({
+      tag: "offer",
+      from: party(pick(NAMES)).publicKey,
+      offer: envelope(),
+    });
+    if (!isRight)
+      return say(pick<ExchangeMessage>([{ tag: "getNext" }, offer(), { tag: "answer", reply: reply() }]));
+    // As the relay that brings us an offer.
+    if ((ours?.tag === "permitGiven" || ours?.tag === "lapsed") && chance(40)) return say(offer());
+    // As the listener that we relay for.
+    if (theirs?.tag === "offered" && chance(60)) return say({ tag: "answer", reply: reply() });
+    return theirs?.tag === "none" ? say({ tag: "getNext" }) : ping();
   }
 
   function infoOf(pool: PoolName): PoolInfo {
@@ -210,10 +277,17 @@ export function peersOf(node: TestNode, dice: Dice): (attempt: Attempt) => Chann
       return control({ tag: "hello", version: 1 + random(2), session, userAgent: "chaos", channels });
     }
     const isRight = random(150) > 0;
-    switch (random(10)) {
+    // Who waits for a relay is seldom: then it is heard.
+    const isSeeking = ["asked", "accepted"].includes(live?.discovery?.theirs.tag ?? "");
+    if (isSeeking && chance(40)) return ofDiscovery(live, isRight);
+    switch (random(12)) {
       case 0:
       case 1:
         return ofControl(live);
+      case 10:
+        return ofDiscovery(live, isRight);
+      case 11:
+        return ofExchange(live, isRight);
       case 2:
         return ofBestTip(live, isRight);
       case 3:

@@ -1,6 +1,6 @@
 import type { Input } from "../../core/actions.ts";
 import { type Tip, tipOf } from "../../core/block.ts";
-import { ascii } from "../../core/bytes.ts";
+import { ascii, type Hex } from "../../core/bytes.ts";
 import type { BlockVerdict, ItemRef, ItemVerdict, TipChange } from "../../core/chain.ts";
 import { encode } from "../../core/codec/codec.ts";
 import type { Effect } from "../../core/effects.ts";
@@ -11,7 +11,7 @@ import { type Offer, offerSchema } from "../../core/signals.ts";
 import { childOf, headerOf } from "./chain.ts";
 import { blockNamed, type Dice, IPS, ITEMS, itemNamed, JOBS, NAMES, SNAPSHOTS } from "./chaos-things.ts";
 import { poolOf } from "./items.ts";
-import { party, type TestNode } from "./node.ts";
+import { type Party, party, type TestNode } from "./node.ts";
 import { answerTo, candidate, FINGERPRINT, offerOf, rejectionOf, sdpText, sealed } from "./signals.ts";
 
 // Services that answer everything: mostly right, now and then with the failures they may have.
@@ -66,11 +66,12 @@ export function servicesOf(node: TestNode, dice: Dice): (effect: Effect) => Inpu
     if (chance(4)) return bytes(random(400));
     const attempt = node.state.attempts.get(attemptId);
     if (kind === "answer") {
-      if (attempt?.target == null) return null;
+      if (attempt?.peerId == null) return null;
       if (chance(15)) return rejectionOf(node, attemptId, random(12), random(100_000));
       return answerTo(node, attemptId, chance(8) ? { issuedAt: 1n } : {});
     }
-    return encode(offerSchema, offerOf(node, party(pick(NAMES)), chance(25) ? oddOffer(node, dice) : {}));
+    const who = partyWithKey(attempt?.via?.from) ?? party(pick(NAMES));
+    return encode(offerSchema, offerOf(node, who, chance(25) ? oddOffer(node, dice) : {}));
   }
 
   return (effect) => {
@@ -211,6 +212,9 @@ export function servicesOf(node: TestNode, dice: Dice): (effect: Effect) => Inpu
     }
   };
 }
+
+const partyWithKey = (publicKey: Hex | null | undefined): Party | undefined =>
+  NAMES.map(party).find((known) => known.publicKey === publicKey);
 
 const oddOffer = (node: TestNode, { pick, random }: Dice): Partial<Offer> =>
   pick<Partial<Offer>>([

@@ -45,6 +45,7 @@ export function chaos(
   const name = pick(["us", "we", "I"]);
   const config: Partial<Config> = {
     peersMax: 5,
+    peersMin: pick([0, 5, 5]),
     capacity: pick([5, 20, 3_000]),
     produces: chance(50),
     workFee: pick([null, 2n]),

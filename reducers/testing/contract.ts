@@ -1,4 +1,6 @@
 import type { Tip } from "../../core/block.ts";
+import type { DiscoveryMessage } from "../../core/channels/discovery.ts";
+import type { ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { ChannelMessage, ChannelName } from "../../core/channels/table.ts";
 import type { Hash } from "../../core/ids.ts";
@@ -124,6 +126,100 @@ const bestTipRow: ChannelRow = {
         say(node, attemptId, giveTip);
         adopt(node, {}, tip);
       },
+    ],
+  ],
+};
+
+const discovery = (message: DiscoveryMessage): ChannelMessage => ({
+  channel: "signaling/discovery",
+  message,
+});
+const exchange = (message: ExchangeMessage): ChannelMessage => ({ channel: "signaling/exchange", message });
+const envelope = { ephemeral: new Uint8Array(32), nonce: new Uint8Array(12), ciphertext: new Uint8Array(16) };
+
+const discoveryRow: ChannelRow = {
+  samples: [
+    discovery({ tag: "getNext" }),
+    discovery({ tag: "discover" }),
+    discovery({ tag: "discovered", target: "0d".repeat(32) }),
+    discovery({ tag: "reject" }),
+    discovery({ tag: "accept", offer: envelope }),
+    discovery({ tag: "answer", reply: envelope }),
+    discovery({ tag: "answer", reply: null }),
+  ],
+  violations: [
+    {
+      name: "a second GetNext while one is open",
+      reason: "overLimit",
+      said: times(2, () => discovery({ tag: "getNext" })),
+    },
+    // The first is answered at once, for there is nobody; the next permit takes ten seconds.
+    {
+      name: "a second Discover for one permit",
+      reason: "noPermit",
+      said: times(2, () => discovery({ tag: "discover" })),
+    },
+    { name: "a Reject of nothing", reason: "badState", said: [discovery({ tag: "reject" })] },
+    {
+      name: "an Accept of nothing",
+      reason: "badState",
+      said: [discovery({ tag: "accept", offer: envelope })],
+    },
+    {
+      name: "Discovered without Discover",
+      reason: "badState",
+      said: [discovery({ tag: "discovered", target: "0d".repeat(32) })],
+    },
+    { name: "an Answer to nothing", reason: "badState", said: [discovery({ tag: "answer", reply: null })] },
+  ],
+  allowed: [
+    { name: "Discover, with nobody to be found", said: [discovery({ tag: "discover" })] },
+    { name: "a permit", said: [discovery({ tag: "getNext" })] },
+  ],
+  early: { allowed: 1, make: () => discovery({ tag: "getNext" }) },
+  states: [
+    ["a permit of the peer open", said(discovery({ tag: "getNext" }))],
+    ["the peer's Discover answered", said(discovery({ tag: "discover" }))],
+  ],
+};
+
+const exchangeRow: ChannelRow = {
+  samples: [
+    exchange({ tag: "getNext" }),
+    exchange({ tag: "offer", from: "0f".repeat(32), offer: envelope }),
+    exchange({ tag: "answer", reply: envelope }),
+    exchange({ tag: "answer", reply: null }),
+  ],
+  violations: [
+    {
+      name: "a second GetNext while one is open",
+      reason: "overLimit",
+      said: times(2, () => exchange({ tag: "getNext" })),
+    },
+    {
+      name: "a second Offer for one permit",
+      reason: "noPermit",
+      said: times(2, () => exchange({ tag: "offer", from: "0f".repeat(32), offer: envelope })),
+    },
+    {
+      name: "an Answer without an Offer",
+      reason: "badState",
+      said: [exchange({ tag: "answer", reply: null })],
+    },
+  ],
+  allowed: [
+    {
+      name: "an Offer that cannot be opened",
+      said: [exchange({ tag: "offer", from: "0f".repeat(32), offer: envelope })],
+    },
+    { name: "a permit", said: [exchange({ tag: "getNext" })] },
+  ],
+  early: { allowed: 1, make: () => exchange({ tag: "getNext" }) },
+  states: [
+    ["a permit of the peer open", said(exchange({ tag: "getNext" }))],
+    [
+      "an offer of the peer being opened",
+      said(exchange({ tag: "offer", from: "0f".repeat(32), offer: envelope })),
     ],
   ],
 };
@@ -371,6 +467,8 @@ const streamingRow: ChannelRow = {
 /** Whoever adds a channel adds its row. */
 export const ROWS: { readonly [Name in ChannelName]: ChannelRow } = {
   control: controlRow,
+  "signaling/discovery": discoveryRow,
+  "signaling/exchange": exchangeRow,
   "best-tip": bestTipRow,
   transaction: poolRow("transaction", (name) => itemOf(name)),
   snark: poolRow("snark", (name) => snarkOf(name)),

@@ -52,6 +52,7 @@ export function configOf(name: string, changes: Partial<Config> = {}): Config {
     userAgent: "pollen/test",
     listen: null,
     peersMax: PEERS_MAX_DEFAULT,
+    peersMin: 0,
     allowPrivateCandidates: false,
     admission: UNLIMITED,
     chain: CHAIN,

@@ -5,7 +5,15 @@ import { encode } from "../../core/codec/codec.ts";
 import type { Effect } from "../../core/effects.ts";
 import type { AttemptId, RequestId } from "../../core/ids.ts";
 import { type DialAddress, formatMultiaddr } from "../../core/multiaddr.ts";
-import { type Offer, offerSchema, type Reply, replySchema, SIGNATURE_BYTES } from "../../core/signals.ts";
+import {
+  type Envelope,
+  envelopeBytes,
+  type Offer,
+  offerSchema,
+  type Reply,
+  replySchema,
+  SIGNATURE_BYTES,
+} from "../../core/signals.ts";
 import type { Phase } from "../../core/state.ts";
 import { CHAIN_ID } from "./chain.ts";
 import { freshRequestId, type Party, partyOf, type TestNode } from "./node.ts";
@@ -124,12 +132,18 @@ export function offerFrom(node: TestNode, from: Party, options: OfferOptions = {
   return { ...from, attemptId, requestId, offer, effects };
 }
 
-/** What the crypto service makes of a request to seal. */
+/** What the crypto service makes of a request to seal; here everybody can read it. */
 export const sealed = (seal: Extract<Effect, { type: "effect/sealSignal" }>): Event => ({
   type: "event/signalSealed",
   attemptId: seal.attemptId,
   signed: concatBytes(seal.unsigned, SIGNATURE),
-  envelope: concatBytes(seal.prefix, seal.unsigned, SIGNATURE),
+  envelope: envelopeBytes(envelopeAround(concatBytes(seal.prefix, seal.unsigned, SIGNATURE))),
+});
+
+export const envelopeAround = (ciphertext: Uint8Array): Envelope => ({
+  ephemeral: new Uint8Array(32),
+  nonce: new Uint8Array(12),
+  ciphertext,
 });
 
 export const addressOf = ({ peerId }: Party, port = 7300): DialAddress => ({
@@ -218,11 +232,10 @@ export function rejectionOf(
 
 function replyHead(node: TestNode, attemptId: AttemptId) {
   const attempt = node.state.attempts.get(attemptId);
-  const target = attempt?.target;
-  assert(attempt !== undefined && target != null, "only a dial is replied to");
+  assert(attempt?.peerId != null, "only a dial is replied to");
   return {
     version: 1,
-    from: partyOf(target.peerId)?.publicKey ?? "",
+    from: partyOf(attempt.peerId)?.publicKey ?? "",
     to: node.state.config.publicKey,
     nonce: attempt.nonce,
     offerHash: attempt.offerHash,

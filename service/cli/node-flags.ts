@@ -13,7 +13,7 @@ export function addNodeOptions(command: Command): Command {
 }
 
 function addNetworkOptions(command: Command): void {
-  const { listen, admin, peer, maxPeers, admissionPerIp: perIp, trustedProxy } = settingSchemas;
+  const { listen, admin, peer, maxPeers, minPeers, admissionPerIp: perIp, trustedProxy } = settingSchemas;
   command
     .option(
       "--listen <host:port>",
@@ -29,6 +29,11 @@ function addNetworkOptions(command: Command): void {
       "--max-peers <n>",
       `connections, half-open ones included (default: ${DEFAULT_CONFIG.maxPeers})`,
       numberParserOf(maxPeers),
+    )
+    .option(
+      "--min-peers <n>",
+      "ask peers for others while there are fewer (default: half of --max-peers)",
+      numberParserOf(minPeers),
     )
     .option("--admission-per-ip <n>", "offers one address may make at once", numberParserOf(perIp))
     .option(

@@ -1,0 +1,177 @@
+import type { Hex } from "../../core/bytes.ts";
+import type { DiscoveryMessage, SoughtFlow } from "../../core/channels/discovery.ts";
+import { hexToPeerId, isPublicKey } from "../../core/identity.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import { DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
+import { drawHex } from "../../core/rng.ts";
+import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
+import type { Attempt, LivePeer, State } from "../../core/state.ts";
+import { holdSlot, startAttempt } from "../attempts.ts";
+import { accuse } from "../channels/violation.ts";
+import { bannedUntil, restsUntil } from "../penalties.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { forgetWake, liveAttempt, livePeer, updateAttempt, updateDiscovery, wakeAt } from "../state.ts";
+
+/** The dialer of 7.1: asks relays for peers while it has too few, and connects with whom they name. */
+
+/** Slots count while they are being filled: a node does not ask for more than it lacks. */
+export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
+  !stopping && peers.size < Math.min(config.peersMin, config.peersMax);
+
+/** Uses one permit for each peer that is lacking. */
+export function seek(draft: StateDraft, { effect }: Context): void {
+  let lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size;
+  for (const { peerId, live } of draft.peers.values()) {
+    const tag = live?.discovery?.theirs.tag;
+    if (tag === "asked") lacking -= 1;
+    if (lacking <= 0 || live === null || tag !== "permitOpen") continue;
+    lacking -= 1;
+    setSought(draft, peerId, { tag: "asked" });
+    const { attemptId } = live;
+    const silent = { type: "discovery/silent", peerId, attemptId } as const;
+    wakeAt(draft, `seeking ${attemptId}`, draft.timeMs + DISCOVERY_SILENCE_MS, silent);
+    const message = { tag: "discover" } as const;
+    effect({ type: "effect/send", attemptId, channel: "signaling/discovery", message });
+  }
+}
+
+/** What a relay says. */
+export function receiveFromRelay(
+  draft: StateDraft,
+  relay: PeerId,
+  live: LivePeer,
+  message: Extract<DiscoveryMessage, { tag: "getNext" | "discovered" | "answer" }>,
+  context: Context,
+): void {
+  const flow = live.discovery?.theirs;
+  if (flow === undefined) return;
+  switch (message.tag) {
+    case "getNext":
+      if (flow.tag !== "none") {
+        const detail = "a second GetNext while one is open";
+        accuse(live.attemptId, "signaling/discovery", { reason: "overLimit", detail }, context);
+        return;
+      }
+      setSought(draft, relay, { tag: "permitOpen" });
+      context.propose({ type: "discovery/seek" });
+      return;
+    case "discovered":
+      if (flow.tag === "asked") approach(draft, relay, live, message.target, context);
+      else {
+        const detail = "Discovered without Discover";
+        accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
+      }
+      return;
+    case "answer":
+      answered(draft, relay, live, flow, message.reply, context);
+  }
+}
+
+/** Makes an offer to the peer that the relay names, or declines. */
+function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex, context: Context): void {
+  const peerId = isPublicKey(target) ? hexToPeerId(target) : null;
+  if (peerId === null || !isWelcome(draft, peerId)) {
+    decline(draft, relay, live, context);
+    return;
+  }
+  const attemptId = startAttempt(draft, {
+    direction: "outgoing",
+    phase: { tag: "offering" },
+    peerId,
+    target: null,
+    remoteAddress: draft.attempts.get(live.attemptId)?.selected ?? null,
+    requestId: null,
+    via: { peerId: relay, attemptId: live.attemptId, from: null },
+    nonce: drawHex(draft, 16),
+  });
+  holdSlot(draft, peerId, "dialing", attemptId);
+  updateAttempt(draft, attemptId, (attempt) => {
+    attempt.hasTransport = true;
+  });
+  setSought(draft, relay, { tag: "offering", attemptId });
+  context.effect({ type: "effect/createOffer", attemptId });
+}
+
+const isWelcome = (state: State, peerId: PeerId): boolean =>
+  wantsPeers(state) &&
+  peerId !== state.config.peerId &&
+  !state.peers.has(peerId) &&
+  bannedUntil(state, peerId) === 0 &&
+  restsUntil(state, peerId) === 0;
+
+function decline(draft: StateDraft, relay: PeerId, { attemptId }: LivePeer, { effect }: Context): void {
+  setSought(draft, relay, { tag: "none", crossed: true });
+  forgetWake(draft, `seeking ${attemptId}`);
+  const message = { tag: "reject" } as const;
+  effect({ type: "effect/send", attemptId, channel: "signaling/discovery", message });
+}
+
+/** The offer is sealed: the relay gets it. @returns false if the relay is gone */
+export function acceptDiscovered(
+  draft: StateDraft,
+  { id, via }: Attempt,
+  envelope: Uint8Array,
+  { effect }: Context,
+): boolean {
+  if (via === null || !isOffering(draft, via.peerId, id)) return false;
+  setSought(draft, via.peerId, { tag: "accepted", attemptId: id });
+  const message = { tag: "accept", offer: envelopeOf(envelope) } as const;
+  effect({ type: "effect/send", attemptId: via.attemptId, channel: "signaling/discovery", message });
+  return true;
+}
+
+/** An attempt ends before the relay has its offer: the relay must not wait for it. */
+export function withdrawOffer(draft: StateDraft, relay: PeerId, context: Context): void {
+  const live = livePeer(draft, relay);
+  if (live !== undefined) decline(draft, relay, live, context);
+}
+
+export function isOffering(state: State, relay: PeerId, attemptId: AttemptId): boolean {
+  const flow = livePeer(state, relay)?.discovery?.theirs;
+  return flow?.tag === "offering" && flow.attemptId === attemptId;
+}
+
+/** The relay has ended the flow: with the listener's reply, or with nothing. */
+function answered(
+  draft: StateDraft,
+  relay: PeerId,
+  live: LivePeer,
+  flow: SoughtFlow,
+  reply: Envelope | null,
+  context: Context,
+): void {
+  const isExpected = flow.tag === "accepted" || (reply === null && flow.tag !== "permitOpen");
+  if (!isExpected || (flow.tag === "none" && !flow.crossed)) {
+    const detail = "an Answer to nothing";
+    accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
+    return;
+  }
+  setSought(draft, relay, { tag: "none", crossed: false });
+  forgetWake(draft, `seeking ${live.attemptId}`);
+  if (flow.tag !== "offering" && flow.tag !== "accepted") return;
+  const envelope = reply === null ? null : envelopeBytes(reply);
+  context.propose({ type: "dial/relayed", attemptId: flow.attemptId, envelope });
+}
+
+export const isSeeking = (state: State, peerId: PeerId, attemptId: AttemptId): boolean => {
+  const tag = liveAttempt(state, peerId, attemptId)?.discovery?.theirs.tag;
+  return tag === "asked" || tag === "offering" || tag === "accepted";
+};
+
+/** The relay's connection has ended: what was to come through it will not. */
+export function endSeeking(
+  draft: StateDraft,
+  { discovery, attemptId }: LivePeer,
+  { propose }: Context,
+): void {
+  forgetWake(draft, `seeking ${attemptId}`);
+  const flow = discovery?.theirs;
+  if (flow?.tag === "offering" || flow?.tag === "accepted")
+    propose({ type: "dial/relayed", attemptId: flow.attemptId, envelope: null });
+}
+
+function setSought(draft: StateDraft, peerId: PeerId, flow: SoughtFlow): void {
+  updateDiscovery(draft, peerId, (channel) => {
+    channel.theirs = flow;
+  });
+}

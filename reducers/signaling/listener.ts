@@ -1,0 +1,173 @@
+import { addressGroup } from "../../core/address.ts";
+import type { BroughtFlow, ExchangeMessage } from "../../core/channels/exchange.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import {
+  EXCHANGE_ANSWER_MS,
+  EXCHANGE_GRACE_MS,
+  EXCHANGE_PERMIT_MS,
+  EXCHANGE_PERMITS,
+} from "../../core/limits.ts";
+import { drawInt } from "../../core/rng.ts";
+import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import { isHalfOpenFull } from "../admission-budgets.ts";
+import { startAttempt } from "../attempts.ts";
+import { refill } from "../buckets.ts";
+import { accuse } from "../channels/violation.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
+
+/** The listener of 7.2: lets relays bring offers, few of them, and answers each in time. */
+
+const EXCHANGE_RATE = { burst: EXCHANGE_PERMITS, perSecond: EXCHANGE_PERMITS / 60 };
+/** Until the bucket has another permit. */
+const REFILL_MS = 60_000 / EXCHANGE_PERMITS;
+
+/** Permits for peers in random turn, while there is a free slot. */
+export function giveExchangePermits(draft: StateDraft, { effect }: Context): void {
+  const budget = refill(draft.exchangeBudget, EXCHANGE_RATE, draft.timeMs);
+  const open = [...draft.peers.values()].flatMap(({ peerId, live }) =>
+    live?.exchange == null ? [] : [{ peerId, attemptId: live.attemptId, ours: live.exchange.ours }],
+  );
+  const relays = open.filter(({ ours }) => ours.tag === "idle");
+  const waiting = open.filter(({ ours }) => ours.tag === "permitGiven" || ours.tag === "answering").length;
+  const isFull = draft.stopping || draft.peers.size >= draft.config.peersMax;
+  let left = isFull ? 0 : Math.min(Math.floor(budget.tokens), EXCHANGE_PERMITS - waiting);
+  let { tokens } = budget;
+  for (; left > 0 && relays.length > 0; left--) {
+    const [relay] = relays.splice(drawInt(draft, relays.length), 1);
+    if (relay === undefined) break;
+    tokens -= 1;
+    const { peerId, attemptId } = relay;
+    setBrought(draft, peerId, { tag: "permitGiven" });
+    lapseAfter(draft, peerId, attemptId, EXCHANGE_PERMIT_MS);
+    effect({ type: "effect/send", attemptId, channel: "signaling/exchange", message: { tag: "getNext" } });
+  }
+  draft.exchangeBudget = { ...budget, tokens };
+  if (relays.length > 0 || waiting > 0)
+    wakeAt(draft, "exchange", draft.timeMs + REFILL_MS, { type: "exchange/givePermits" });
+}
+
+export function lapse(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, { propose }: Context): void {
+  const tag = livePeer(draft, peerId)?.exchange?.ours.tag;
+  if (tag === "permitGiven") {
+    setBrought(draft, peerId, { tag: "lapsed" });
+    lapseAfter(draft, peerId, attemptId, EXCHANGE_GRACE_MS);
+  } else if (tag === "lapsed") {
+    setBrought(draft, peerId, { tag: "idle" });
+    propose({ type: "exchange/givePermits" });
+  }
+}
+
+function lapseAfter(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, ms: number): void {
+  wakeAt(draft, `lapse ${attemptId}`, draft.timeMs + ms, { type: "exchange/lapse", peerId, attemptId });
+}
+
+/** A relay brings an offer: from here on it is admitted like one that came over HTTP (3.2). */
+export function receiveOffer(
+  draft: StateDraft,
+  relay: PeerId,
+  live: LivePeer,
+  { from, offer }: Extract<ExchangeMessage, { tag: "offer" }>,
+  context: Context,
+): void {
+  const { attemptId } = live;
+  const tag = live.exchange?.ours.tag;
+  if (tag !== "permitGiven" && tag !== "lapsed") {
+    accuse(attemptId, "signaling/exchange", { reason: "noPermit", detail: "an Offer" }, context);
+    return;
+  }
+  forgetWake(draft, `lapse ${attemptId}`);
+  const { address, group } = remoteOf(draft, live);
+  if (tag === "lapsed" || draft.stopping || isHalfOpenFull(draft, address, group)) {
+    answerRelay(draft, relay, live, null, context);
+    return;
+  }
+  const answering = startAttempt(draft, {
+    direction: "incoming",
+    phase: { tag: "openingOffer" },
+    peerId: null,
+    target: null,
+    remoteAddress: address,
+    requestId: null,
+    via: { peerId: relay, attemptId, from },
+    nonce: "",
+  });
+  setBrought(draft, relay, { tag: "answering", attemptId: answering });
+  const expire = { type: "exchange/expire", peerId: relay, attemptId } as const;
+  wakeAt(draft, `answer ${attemptId}`, draft.timeMs + EXCHANGE_ANSWER_MS, expire);
+  const envelope = envelopeBytes(offer);
+  context.effect({ type: "effect/openEnvelope", attemptId: answering, kind: "offer", envelope });
+}
+
+/** @param reply null: there is none */
+export function answerOffer(
+  draft: StateDraft,
+  relay: PeerId,
+  reply: Uint8Array | null,
+  context: Context,
+): void {
+  const live = livePeer(draft, relay);
+  if (live !== undefined) answerRelay(draft, relay, live, reply === null ? null : envelopeOf(reply), context);
+}
+
+export function isAnswering(state: State, relay: PeerId, answering: AttemptId): boolean {
+  const ours = livePeer(state, relay)?.exchange?.ours;
+  return ours?.tag === "answering" && ours.attemptId === answering;
+}
+
+/** It has taken too long: there is none to give. */
+export function answerLate(draft: StateDraft, relay: PeerId, { propose }: Context): void {
+  const ours = livePeer(draft, relay)?.exchange?.ours;
+  if (ours?.tag !== "answering") return;
+  const detail = "not answered in time";
+  propose({ type: "attempt/fail", attemptId: ours.attemptId, detail, rejection: null, retryAfterMs: 0 });
+}
+
+function answerRelay(
+  draft: StateDraft,
+  relay: PeerId,
+  { attemptId }: LivePeer,
+  reply: Envelope | null,
+  { effect, propose }: Context,
+): void {
+  setBrought(draft, relay, { tag: "idle" });
+  forgetWake(draft, `answer ${attemptId}`);
+  const message = { tag: "answer", reply } as const;
+  effect({ type: "effect/send", attemptId, channel: "signaling/exchange", message });
+  propose({ type: "exchange/givePermits" });
+}
+
+/** The relay's connection has ended: nobody waits for the reply. */
+export function endListening(
+  draft: StateDraft,
+  { exchange, attemptId }: LivePeer,
+  { propose }: Context,
+): void {
+  for (const wake of ["lapse", "answer"]) forgetWake(draft, `${wake} ${attemptId}`);
+  if (exchange?.ours.tag !== "answering") return;
+  const detail = "the relay is gone";
+  propose({
+    type: "attempt/fail",
+    attemptId: exchange.ours.attemptId,
+    detail,
+    rejection: null,
+    retryAfterMs: 0,
+  });
+}
+
+/** Private candidates of a dialer count only if the relay is reached at such an address itself (section 3). */
+function remoteOf(
+  state: State,
+  { attemptId }: LivePeer,
+): { readonly address: string; readonly group: string } {
+  const { selected = null, remote = null } = state.attempts.get(attemptId) ?? {};
+  const address = selected ?? remote?.address ?? "";
+  return { address, group: addressGroup(address) };
+}
+
+function setBrought(draft: StateDraft, peerId: PeerId, flow: BroughtFlow): void {
+  updateExchange(draft, peerId, (channel) => {
+    channel.ours = flow;
+  });
+}

@@ -1,0 +1,256 @@
+import type { DiscoveryMessage, PastFlows, RelayedFlow } from "../../core/channels/discovery.ts";
+import { peerPublicKey } from "../../core/identity.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import {
+  DISCOVERED_AGAIN_MS,
+  DISCOVERED_REMEMBERED_MAX,
+  DISCOVERY_FLOW_MS,
+  DISCOVERY_PAUSE_MS,
+  DISCOVERY_REJECTED_PAUSE_MS,
+  DISCOVERY_REJECTS_MAX,
+  EXCHANGE_USABLE_MS,
+  OFFERED_AGAIN_MS,
+} from "../../core/limits.ts";
+import { drawInt } from "../../core/rng.ts";
+import type { Envelope } from "../../core/signals.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import { accuse } from "../channels/violation.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { forgetWake, liveAttempt, livePeer, updateDiscovery, updateExchange, wakeAt } from "../state.ts";
+
+/**
+ * The relay of 7.1 and 7.2: between a dialer, who has a discovery permit of ours, and a listener, who gave us an exchange
+ * permit. Only our clock ends a flow of the dialer, by one Answer; the envelopes are for others' eyes.
+ */
+
+export function giveDiscoveryPermit(draft: StateDraft, peerId: PeerId, { effect }: Context): void {
+  const live = livePeer(draft, peerId);
+  if (live?.discovery?.ours.tag !== "idle") return;
+  const { past } = live.discovery.ours;
+  setFlow(draft, peerId, { tag: "permitGiven", past });
+  const channel = "signaling/discovery";
+  effect({ type: "effect/send", attemptId: live.attemptId, channel, message: { tag: "getNext" } });
+}
+
+/** What a dialer says. */
+export function receiveFromDialer(
+  draft: StateDraft,
+  peerId: PeerId,
+  live: LivePeer,
+  message: Extract<DiscoveryMessage, { tag: "discover" | "reject" | "accept" }>,
+  context: Context,
+): void {
+  const flow = live.discovery?.ours;
+  if (flow === undefined) return;
+  const { past } = flow;
+  if (message.tag === "discover") {
+    if (flow.tag === "permitGiven") discover(draft, peerId, live, { ...past, crossed: false }, context);
+    else accuse(live.attemptId, "signaling/discovery", { reason: "noPermit", detail: "Discover" }, context);
+    return;
+  }
+  if (flow.tag !== "discovered") {
+    if (past.crossed) setFlow(draft, peerId, { ...flow, past: { ...past, crossed: false } });
+    else {
+      const detail = `${message.tag} of nothing`;
+      accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
+    }
+    return;
+  }
+  if (message.tag === "accept") {
+    passOn(draft, peerId, flow, message.offer, context);
+    return;
+  }
+  letGo(draft, flow.listener);
+  const rejects = past.rejects + 1;
+  endFlow(
+    draft,
+    peerId,
+    live.attemptId,
+    told({ ...past, rejects }, flow.listener, draft.timeMs + DISCOVERED_AGAIN_MS),
+  );
+}
+
+/** The listener is told of the offer. */
+function passOn(
+  draft: StateDraft,
+  dialer: PeerId,
+  { listener, past }: Extract<RelayedFlow, { tag: "discovered" }>,
+  offer: Envelope,
+  { effect }: Context,
+): void {
+  const to = livePeer(draft, listener);
+  if (to === undefined) return;
+  setFlow(draft, dialer, {
+    tag: "offered",
+    listener,
+    past: told({ ...past, rejects: 0 }, listener, draft.timeMs + OFFERED_AGAIN_MS),
+  });
+  updateExchange(draft, listener, (channel) => {
+    channel.theirs = { tag: "offered", dialer };
+  });
+  const message = { tag: "offer", from: peerPublicKey(dialer), offer } as const;
+  effect({ type: "effect/send", attemptId: to.attemptId, channel: "signaling/exchange", message });
+}
+
+/** A listener with a permit, by lot; or nobody. */
+function discover(
+  draft: StateDraft,
+  dialer: PeerId,
+  { attemptId }: LivePeer,
+  past: PastFlows,
+  context: Context,
+): void {
+  const offeredUntilMs = past.offeredUntilMs.filter(([, untilMs]) => untilMs > draft.timeMs);
+  const recent = new Set(offeredUntilMs.map(([peerId]) => peerId));
+  const listeners = [...draft.peers.values()].filter(
+    ({ peerId, live }) => peerId !== dialer && !recent.has(peerId) && isUsable(live, draft.timeMs),
+  );
+  const listener = listeners.length === 0 ? undefined : listeners[drawInt(draft, listeners.length)]?.peerId;
+  const now = { ...past, offeredUntilMs };
+  if (listener === undefined) {
+    answerDialer(draft, dialer, null, now, context);
+    return;
+  }
+  setFlow(draft, dialer, { tag: "discovered", listener, past: now });
+  updateExchange(draft, listener, (channel) => {
+    const sinceMs = channel.theirs.tag === "permitOpen" ? channel.theirs.sinceMs : draft.timeMs;
+    channel.theirs = { tag: "kept", sinceMs, dialer };
+  });
+  const expire = { type: "discovery/expire", peerId: dialer, attemptId } as const;
+  wakeAt(draft, `flow ${attemptId}`, draft.timeMs + DISCOVERY_FLOW_MS, expire);
+  const message = { tag: "discovered", target: peerPublicKey(listener) } as const;
+  context.effect({ type: "effect/send", attemptId, channel: "signaling/discovery", message });
+}
+
+const isUsable = (live: LivePeer | null, timeMs: number): boolean =>
+  live?.exchange?.theirs.tag === "permitOpen" && timeMs < live.exchange.theirs.sinceMs + EXCHANGE_USABLE_MS;
+
+/** The flow of a dialer has an end: time is over, the listener is gone, or has answered. */
+export function endDialersFlow(
+  draft: StateDraft,
+  dialer: PeerId,
+  reply: Envelope | null,
+  context: Context,
+): void {
+  const flow = livePeer(draft, dialer)?.discovery?.ours;
+  if (flow?.tag !== "discovered" && flow?.tag !== "offered") return;
+  const crossed = flow.tag === "discovered";
+  if (crossed) letGo(draft, flow.listener);
+  else
+    updateExchange(draft, flow.listener, (channel) => {
+      if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
+        channel.theirs = { tag: "offered", dialer: null };
+    });
+  answerDialer(draft, dialer, reply, { ...flow.past, crossed }, context);
+}
+
+/** A permit of a listener came. */
+export function receiveExchangePermit(
+  draft: StateDraft,
+  peerId: PeerId,
+  live: LivePeer,
+  context: Context,
+): void {
+  const { theirs } = live.exchange ?? {};
+  const isOpen = theirs?.tag === "permitOpen" && draft.timeMs < theirs.sinceMs + EXCHANGE_USABLE_MS;
+  if (isOpen || theirs?.tag === "kept" || theirs?.tag === "offered") {
+    const detail = "a second GetNext while one is open";
+    accuse(live.attemptId, "signaling/exchange", { reason: "overLimit", detail }, context);
+    return;
+  }
+  updateExchange(draft, peerId, (channel) => {
+    channel.theirs = { tag: "permitOpen", sinceMs: draft.timeMs };
+  });
+}
+
+/** A listener has answered an offer: the dialer gets it, if it still waits. */
+export function receiveListenersAnswer(
+  draft: StateDraft,
+  listener: PeerId,
+  live: LivePeer,
+  reply: Envelope | null,
+  context: Context,
+): void {
+  if (live.exchange?.theirs.tag !== "offered") {
+    const detail = "an Answer without an offer";
+    accuse(live.attemptId, "signaling/exchange", { reason: "badState", detail }, context);
+    return;
+  }
+  const { dialer } = live.exchange.theirs;
+  updateExchange(draft, listener, (channel) => {
+    channel.theirs = { tag: "none" };
+  });
+  if (dialer !== null) endDialersFlow(draft, dialer, reply, context);
+}
+
+/** A peer's connection has ended: whom it kept waiting waits no more. */
+export function endRelaying(
+  draft: StateDraft,
+  peerId: PeerId,
+  { discovery, exchange, attemptId }: LivePeer,
+  context: Context,
+): void {
+  for (const wake of ["flow", "discovery"]) forgetWake(draft, `${wake} ${attemptId}`);
+  const flow = discovery?.ours;
+  if (flow?.tag === "discovered") letGo(draft, flow.listener);
+  if (flow?.tag === "offered")
+    updateExchange(draft, flow.listener, (channel) => {
+      if (channel.theirs.tag === "offered" && channel.theirs.dialer === peerId)
+        channel.theirs = { tag: "offered", dialer: null };
+    });
+  const theirs = exchange?.theirs;
+  const dialer = theirs?.tag === "kept" || theirs?.tag === "offered" ? theirs.dialer : null;
+  if (dialer !== null) endDialersFlow(draft, dialer, null, context);
+}
+
+/** The listener's permit serves another dialer. */
+function letGo(draft: StateDraft, listener: PeerId): void {
+  updateExchange(draft, listener, (channel) => {
+    const { theirs } = channel;
+    if (theirs.tag === "kept") channel.theirs = { tag: "permitOpen", sinceMs: theirs.sinceMs };
+  });
+}
+
+function answerDialer(
+  draft: StateDraft,
+  dialer: PeerId,
+  reply: Envelope | null,
+  past: PastFlows,
+  { effect }: Context,
+): void {
+  const live = livePeer(draft, dialer);
+  if (live === undefined) return;
+  const message = { tag: "answer", reply } as const;
+  effect({ type: "effect/send", attemptId: live.attemptId, channel: "signaling/discovery", message });
+  endFlow(draft, dialer, live.attemptId, past);
+}
+
+/** The next permit comes after a pause. */
+function endFlow(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, past: PastFlows): void {
+  forgetWake(draft, `flow ${attemptId}`);
+  const isPicky = past.rejects >= DISCOVERY_REJECTS_MAX;
+  setFlow(draft, peerId, { tag: "idle", past: isPicky ? { ...past, rejects: 0 } : past });
+  const pauseMs = isPicky ? DISCOVERY_REJECTED_PAUSE_MS : DISCOVERY_PAUSE_MS;
+  const givePermit = { type: "discovery/givePermit", peerId, attemptId } as const;
+  wakeAt(draft, `discovery ${attemptId}`, draft.timeMs + pauseMs, givePermit);
+}
+
+function setFlow(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
+  updateDiscovery(draft, peerId, (channel) => {
+    channel.ours = flow;
+  });
+}
+
+/** So many are remembered; the oldest are forgotten. */
+const told = (past: PastFlows, listener: PeerId, untilMs: number): PastFlows => ({
+  ...past,
+  offeredUntilMs: [
+    ...past.offeredUntilMs.filter(([peerId]) => peerId !== listener),
+    [listener, untilMs] as const,
+  ].slice(-DISCOVERED_REMEMBERED_MAX),
+});
+
+export const isRelaying = (state: State, peerId: PeerId, attemptId: AttemptId): boolean => {
+  const tag = liveAttempt(state, peerId, attemptId)?.discovery?.ours.tag;
+  return tag === "discovered" || tag === "offered";
+};
