@@ -3,6 +3,7 @@ import { benchCluster } from "./cluster.ts";
 import { benchCodec } from "./codec.ts";
 import { benchConnection } from "./connection.ts";
 import { benchMemory } from "./memory.ts";
+import { benchRelay } from "./relay.ts";
 import { benchStream } from "./stream.ts";
 
 benchActions();
@@ -11,3 +12,4 @@ benchCluster();
 await benchConnection();
 await benchMemory();
 await benchStream();
+await benchRelay();

@@ -64,6 +64,7 @@ export function stateWith(peers: number, transactions: number): State {
       userAgent: "bench",
       listen: null,
       peersMax: peers + 10,
+      peersMin: 0,
       allowPrivateCandidates: true,
       admission: {
         ip: UNLIMITED,
@@ -110,6 +111,7 @@ function readyAttempt(number: number): Attempt {
     remote: { address: "127.0.0.1", group: "127.0.0.0/24" },
     target: null,
     requestId: null,
+    via: null,
     nonce: "",
     issuedAtMs: START_MS,
     offerHash: "",
@@ -117,6 +119,7 @@ function readyAttempt(number: number): Attempt {
     fingerprint: "",
     hasTransport: true,
     connected: true,
+    selected: null,
     opened: ["control", "transaction", "rpc"],
     hello: { version: 1, userAgent: "bench", channels: 145 },
     early: [],
@@ -136,6 +139,8 @@ function readyPeer(number: number, cursor: number): Peer {
       version: 1,
       userAgent: "bench",
       control: freshControl(START_MS),
+      discovery: null,
+      exchange: null,
       bestTip: null,
       pools: {
         transaction: {

@@ -31,7 +31,7 @@ test("P29: recordings of real nodes hold no secret, and one that was killed repl
     AdminClient,
     AdminClient,
   ];
-  await adminA.dial(readyB.address);
+  await adminA.dial(readyB.address ?? "");
   const payments = { fee: 1n, amount: 1n, to: TO, count: 60, from: 0 };
   await sendPayments(adminA, payments, () => undefined);
   while ((await adminB.status()).pools.transactions.size < payments.count) await later();

@@ -13,6 +13,7 @@ import { numberParserOf, parserOf, wholeNumber } from "./options.ts";
 interface Flags {
   readonly nodes: number;
   readonly degree?: number;
+  readonly byRelay?: true;
   readonly rate: number;
   /** ms; 0: until Ctrl-C */
   readonly for?: number;
@@ -45,6 +46,7 @@ export const devnetCommand = (): Command =>
       `neighbours of each node (default: ${DEGREE_DEFAULT})`,
       wholeNumber("neighbours", 1, NODES_MAX - 1),
     )
+    .option("--by-relay", "only the first node listens; the others know it alone, and find each other by it")
     .option("--rate <n>", "transactions per second, of all nodes together", parseRate, 5)
     .option(
       "--for <time>",
@@ -85,6 +87,7 @@ Examples:
   $ pollen devnet --nodes 3 --rate 50 --for 1m
   $ pollen devnet --for 0 --record runs/1
   $ pollen devnet --nodes 6 --slot 1s --workers 2 --for 2m --late 1 --restart
+  $ pollen devnet --nodes 8 --by-relay
   $ pollen devnet --json --for 5s
 
 It exits with 0 only if all nodes end with the same tip, the same ledger and the same pools, nothing that was
@@ -125,6 +128,7 @@ function optionsOf(flags: Flags, note: (text: string) => void): DevnetOptions {
     late,
     restart,
     degree: degreeFor(nodes, flags.degree, note),
+    byRelay: flags.byRelay ?? false,
     ratePerSecond: rate,
     durationMs: durationMs === 0 ? null : durationMs,
     slotMs: flags.slot ?? SLOT_DEFAULT_MS,

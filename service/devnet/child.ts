@@ -19,7 +19,8 @@ export interface NodeProcess {
 
 interface Ready {
   readonly peerId: string;
-  readonly address: string;
+  /** Null for one that does not listen. */
+  readonly address: string | null;
   readonly admin: string;
 }
 

@@ -142,8 +142,8 @@ describe.concurrent("devnet", () => {
 
   test("devnet: a node that dies is named", async () => {
     const started = startNetwork({
-      ...{ nodes: 1, degree: 0, seed: 1, producers: 1, workers: 0, late: 0, restart: false },
-      ...{ slotMs: 1_000, poolSize: null, genesisMs: Date.now(), record: null, data: scratch() },
+      ...{ nodes: 1, degree: 0, seed: 1, producers: 1, workers: 0, late: 0, restart: false, byRelay: false },
+      ...{ relay: null, slotMs: 1_000, poolSize: null, genesisMs: Date.now(), record: null, data: scratch() },
       note: () => undefined,
       onProcess: (child) => child.kill(),
       signal: new AbortController().signal,

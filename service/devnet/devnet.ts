@@ -26,6 +26,7 @@ import { startWatch, type Watch } from "./watch.ts";
 
 export interface DevnetOptions extends NetworkPlan {
   readonly degree: number;
+  readonly byRelay: boolean;
   readonly ratePerSecond: number;
   /** null: until it is interrupted. */
   readonly durationMs: number | null;
@@ -121,7 +122,7 @@ function createSession(
   const { note } = display;
   const tracking = createTracking(options.nodes);
   const { propagation, fates, follower } = tracking;
-  const startOptions: StartOptions = { ...starting, ...options, genesisMs: Date.now(), note };
+  let startOptions: StartOptions = { ...starting, ...options, relay: null, genesisMs: Date.now(), note };
   const nodes: DevnetNode[] = [];
   let edges: Network["edges"] = [];
   let watch: Watch | undefined;
@@ -136,6 +137,7 @@ function createSession(
       const network = await startNetwork({ ...options, ...startOptions });
       nodes.push(...network.nodes);
       edges = network.edges;
+      startOptions = { ...startOptions, relay: network.relay };
       for (const line of invitation(nodes)) note(line);
       watch = startWatch({ nodes: network.nodes, propagation, follower, signal });
     },

@@ -149,7 +149,7 @@ async function dialAll(
 ): Promise<void> {
   for (const neighbour of neighbours) {
     const address = nodes[neighbour]?.address;
-    if (address !== undefined) await client.dial(address);
+    if (address != null) await client.dial(address);
   }
 }
 
@@ -164,4 +164,5 @@ const follow = ({ watch, signal, nodes }: DisturbedNetwork, node: DevnetNode, in
     signal,
   );
 
-const portOf = (address: string): number => Number(/\/tcp\/(\d+)\//.exec(address)?.[1]);
+/** 0: any. */
+const portOf = (address: string | null): number => Number(/\/tcp\/(\d+)\//.exec(address ?? "")?.[1] ?? 0);

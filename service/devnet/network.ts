@@ -9,7 +9,8 @@ export interface DevnetNode {
   readonly name: string;
   readonly plan: NodePlan;
   readonly peerId: string;
-  readonly address: string;
+  /** Null: it does not listen, and is reached by relay. */
+  readonly address: string | null;
   readonly client: AdminClient;
   readonly process: NodeProcess;
   /** Neighbours in the graph: fewer connections mean that one is missing. */
@@ -24,6 +25,8 @@ export interface StartOptions {
   readonly poolSize: number | null;
   /** Directory in which each node records to one of its own. */
   readonly record: string | null;
+  /** The one node that listens and that the others know; null: all listen, and dial whom the graph says. */
+  readonly relay: string | null;
   /** Directory in which the node that is started again keeps its key. */
   readonly data: string;
   readonly note: (text: string) => void;
@@ -35,11 +38,14 @@ export interface StartOptions {
 export interface NetworkOptions extends NetworkPlan, StartOptions {
   readonly degree: number;
   readonly seed: number;
+  /** Only the first node listens; the others know only it, and find each other by its help. */
+  readonly byRelay: boolean;
 }
 
 export interface Network {
   readonly nodes: readonly DevnetNode[];
   readonly edges: readonly Edge[];
+  readonly relay: string | null;
 }
 
 /** What stops a devnet, in one line for the person who started it. */
@@ -59,17 +65,35 @@ export class DevnetError extends Error {
  * @throws DevnetError, or the reason of the signal
  */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
+  return options.byRelay ? startByRelay(options) : startByGraph(options);
+}
+
+async function startByRelay(options: NetworkOptions): Promise<Network> {
+  const [firstPlan, ...plans] = planNodes(options);
+  if (firstPlan === undefined) throw new DevnetError("a devnet has at least one node");
+  const others = options.nodes - 1;
+  const first = await startOne(firstPlan, others, options);
+  options.note(`1 of ${options.nodes} nodes is up: the others are told of it, and do not listen`);
+  const { address: relay } = first;
+  // The relay is one more.
+  const degree = Math.min(options.degree + 1, others);
+  const nodes = [first, ...(await startNodes(plans, () => degree, { ...options, relay }))];
+  await waitForPeers(nodes, null, options);
+  return { nodes, edges: [], relay };
+}
+
+async function startByGraph(options: NetworkOptions): Promise<Network> {
   const edges = connectedGraph(options.nodes, options.degree, options.seed);
   const degrees = degreesOf(edges, options.nodes);
-  const nodes = await startNodes(options, degrees);
+  const nodes = await startNodes(planNodes(options), (index) => degrees[index] ?? 0, options);
   for (const { from, to } of edges) {
     const [dialer, listener] = [nodes[from], nodes[to]];
-    if (dialer === undefined || listener === undefined) continue;
+    if (dialer === undefined || listener?.address == null) continue;
     await dialer.client.dial(listener.address);
     await pause(DIAL_EVERY_MS, options.signal);
   }
   await waitForPeers(nodes, edges.length, options);
-  return { nodes, edges };
+  return { nodes, edges, relay: null };
 }
 
 /** Where a node is reached; port 0 takes a free one. */
@@ -90,7 +114,11 @@ export async function startOne(
   signal.throwIfAborted();
   const { name } = plan;
   const child = startNodeProcess(name, [
-    ...["--listen", `127.0.0.1:${listen}`, "--admin", `127.0.0.1:${admin}`],
+    ...(options.relay === null
+      ? ["--listen", `127.0.0.1:${listen}`]
+      : ["--listen", "none", "--peer", options.relay]),
+    ...["--admin", `127.0.0.1:${admin}`],
+    ...["--min-peers", String(options.relay === null ? 0 : degree)],
     ...["--admission-per-ip", String(ADMISSION_PER_IP)],
     ...["--slot", `${options.slotMs}ms`, "--genesis-time", String(options.genesisMs)],
     ...(options.poolSize === null ? [] : ["--pool-size", String(options.poolSize)]),
@@ -154,18 +182,18 @@ const CONNECT_TIMEOUT_MS = 60_000;
 const ADMISSION_PER_IP = 256;
 
 async function startNodes(
+  plans: readonly NodePlan[],
+  degreeOf: (index: number) => number,
   options: NetworkOptions,
-  degrees: readonly number[],
 ): Promise<readonly DevnetNode[]> {
-  const plans = planNodes(options);
   const started: (DevnetNode | undefined)[] = [];
   let next = 0;
-  let up = 0;
+  let up = options.nodes - plans.length;
   const startRest = async (): Promise<void> => {
     for (let plan = plans[next]; plan !== undefined; plan = plans[next]) {
       const index = next;
       next += 1;
-      started[index] = await startOne(plan, degrees[index] ?? 0, options);
+      started[index] = await startOne(plan, degreeOf(index), options);
       up += 1;
       options.note(`${up} of ${options.nodes} nodes are up`);
     }
@@ -174,9 +202,10 @@ async function startNodes(
   return started.filter((node) => node !== undefined);
 }
 
+/** @param expected null: the nodes decide how many there will be */
 async function waitForPeers(
   nodes: readonly DevnetNode[],
-  connections: number,
+  expected: number | null,
   { note, signal }: NetworkOptions,
 ): Promise<void> {
   const deadlineMs = performance.now() + CONNECT_TIMEOUT_MS;
@@ -186,7 +215,9 @@ async function waitForPeers(
     const connected = statuses.map(({ peers }) => peers.connected);
     const lacking = nodes.filter(({ degree }, index) => (connected[index] ?? 0) < degree);
     const ends = connected.reduce((sum, each) => sum + each, 0);
-    if (ends !== told) note(`${Math.floor(ends / 2)} of ${connections} connections are up`);
+    const up = Math.floor(ends / 2);
+    if (ends !== told)
+      note(expected === null ? `${up} connections are up` : `${up} of ${expected} connections are up`);
     told = ends;
     if (lacking.length === 0) return;
     if (performance.now() > deadlineMs) {
