@@ -99,6 +99,24 @@ export const DIAL_RETRIES_AT_ONCE = 2;
 /** Addresses an operator may ask to be kept connected. */
 export const DIAL_TARGETS_MAX = 1_024;
 
+// Addresses of others (7.7, Peers)
+/** Addresses in one answer, and unproven ones that are kept of one source. */
+export const PEERS_ANSWER_MAX = 64;
+export const BOOK_PER_SOURCE_MAX = 64;
+/** 1024 unproven addresses: all that one address group tells of is in 8 buckets of 64, an eighth. */
+export const BOOK_NEW_BUCKETS = 64;
+export const BOOK_NEW_SLOTS = 16;
+export const BOOK_SOURCE_PARTS = 8;
+/** 256 proven ones: one address group has at most 2 buckets of 64, eight addresses. */
+export const BOOK_TRIED_BUCKETS = 64;
+export const BOOK_TRIED_SLOTS = 4;
+export const BOOK_GROUP_PARTS = 2;
+/** Failures in a row after which an unproven address gives its place to another, and a proven one is proven no more. */
+export const BOOK_POOR_FAILURES = 3;
+export const BOOK_TRIED_FAILURES = 8;
+/** Addresses that one choice looks at: the rest has its turn with the next one. */
+export const BOOK_PICK_LOOKS_MAX = 64;
+
 // Connections and control (section 4)
 export const PEERS_MAX_DEFAULT = 100;
 /** Slots that incoming connections cannot use. */

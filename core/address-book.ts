@@ -1,0 +1,238 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { addressGroup, isLocalAddress, isLoopback, reachOf } from "./address.ts";
+import { concatBytes, fromHex, type Hex } from "./bytes.ts";
+import { encodeUtf8 } from "./codec/utf8.ts";
+import { addKey, drawKeys, emptyIndex, type GroupIndex, removeKey } from "./group-index.ts";
+import type { PeerId } from "./ids.ts";
+import {
+  BOOK_GROUP_PARTS,
+  BOOK_NEW_BUCKETS,
+  BOOK_NEW_SLOTS,
+  BOOK_PER_SOURCE_MAX,
+  BOOK_PICK_LOOKS_MAX,
+  BOOK_POOR_FAILURES,
+  BOOK_SOURCE_PARTS,
+  BOOK_TRIED_BUCKETS,
+  BOOK_TRIED_FAILURES,
+  BOOK_TRIED_SLOTS,
+} from "./limits.ts";
+import { type DialAddress, formatMultiaddr } from "./multiaddr.ts";
+import { drawInt, type Rng } from "./rng.ts";
+import { SortedMap } from "./sorted-map.ts";
+
+/**
+ * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, at which we have found the peer of
+ * that key ourselves (P17). Every address has one place in each table, by a secret, its group and the group of who
+ * told of it; so one source, or one group, reaches few places, and nobody else can compute which. Immutable; every
+ * change costs O(log n).
+ */
+export interface AddressBook {
+  readonly secret: Hex;
+  /** By multiaddr. */
+  readonly entries: SortedMap<string, BookEntry>;
+  /** The multiaddr at each place that is taken. */
+  readonly fresh: GroupIndex;
+  readonly tried: GroupIndex;
+  /** Fresh addresses, by who told of them. */
+  readonly bySource: SortedMap<PeerId, number>;
+}
+
+export type BookTable = "fresh" | "tried";
+
+export interface BookEntry {
+  readonly address: DialAddress;
+  readonly table: BookTable;
+  readonly place: number;
+  readonly source: Source;
+  /** When its peer was last found there, or last left; null: never. */
+  readonly successMs: number | null;
+  readonly attemptMs: number | null;
+  /** Dials that failed since the last success. */
+  readonly failures: number;
+  /** Not dialed before. */
+  readonly nextMs: number;
+}
+
+/** Who told of an address, and where that peer is reached itself. */
+export interface Source {
+  readonly peerId: PeerId;
+  readonly remoteAddress: string;
+}
+
+/** @param secret 16 bytes or more */
+export const emptyBook = (secret: Hex): AddressBook => ({
+  secret,
+  entries: SortedMap.empty(),
+  fresh: emptyIndex,
+  tried: emptyIndex,
+  bySource: SortedMap.empty(),
+});
+
+/**
+ * Whether a partner at `remoteAddress` may tell us of this host, or be told of it. Private addresses mean something
+ * only among peers that reach each other by such addresses, loopback ones only on one machine; names are for
+ * operators: what they resolve to is not for others to say (P17).
+ */
+export function isTellable({ hostKind, host }: DialAddress, remoteAddress: string): boolean {
+  if (hostKind !== "ip4" && hostKind !== "ip6") return false;
+  if (isLoopback(host)) return isLoopback(remoteAddress);
+  const reach = reachOf(host);
+  return reach === "public" || (reach === "local" && isLocalAddress(remoteAddress));
+}
+
+/** Somebody claims that this is an address of somebody: it is kept if there is a place for it. */
+export function hear(book: AddressBook, address: DialAddress, source: Source): AddressBook {
+  if (!isTellable(address, source.remoteAddress) || book.entries.has(formatMultiaddr(address))) return book;
+  return putFresh(book, { address, source, ...UNKNOWN });
+}
+
+const UNKNOWN = { successMs: null, attemptMs: null, failures: 0, nextMs: 0 } as const;
+
+/** We dialed this address, and its peer answered there with its key. */
+export function prove(book: AddressBook, address: DialAddress, source: Source, timeMs: number): AddressBook {
+  const key = formatMultiaddr(address);
+  const known = book.entries.get(key);
+  const proven = {
+    ...(known ?? { address, source }),
+    successMs: timeMs,
+    attemptMs: timeMs,
+    failures: 0,
+    nextMs: 0,
+  };
+  if (known?.table === "tried") return { ...book, entries: book.entries.set(key, { ...known, ...proven }) };
+  const place = triedPlace(book, address, key);
+  const residentKey = book.tried.keys.get(place);
+  const resident = residentKey === undefined ? undefined : book.entries.get(residentKey);
+  const rest = forget(book, key);
+  // Who has not failed since its last success stays: a newcomer, however many it brings, pushes out nobody who is there.
+  if (resident !== undefined && resident.failures === 0) return putFresh(rest, proven);
+  const cleared = resident === undefined ? rest : putFresh(forget(rest, residentKey ?? ""), resident);
+  return {
+    ...cleared,
+    entries: cleared.entries.set(key, { ...proven, table: "tried", place }),
+    tried: addKey(cleared.tried, groupOf(address), place, key),
+  };
+}
+
+/** A dial has failed. After BOOK_TRIED_FAILURES in a row an address is proven no more. */
+export function fail(book: AddressBook, key: string, nextMs: number): AddressBook {
+  const known = book.entries.get(key);
+  if (known === undefined) return book;
+  const failed = { ...known, failures: known.failures + 1, nextMs };
+  if (known.table === "tried" && failed.failures >= BOOK_TRIED_FAILURES)
+    return putFresh(forget(book, key), failed);
+  return { ...book, entries: book.entries.set(key, failed) };
+}
+
+export function update(
+  book: AddressBook,
+  key: string,
+  changes: Partial<Pick<BookEntry, "attemptMs" | "successMs" | "nextMs">>,
+): AddressBook {
+  return { ...book, entries: book.entries.update(key, (entry) => ({ ...entry, ...changes })) };
+}
+
+/** An address that is of no use at all, or moves. */
+export function forget(book: AddressBook, key: string): AddressBook {
+  const known = book.entries.get(key);
+  if (known === undefined) return book;
+  const { address, table, place, source } = known;
+  const entries = book.entries.delete(key);
+  if (table === "tried") return { ...book, entries, tried: removeKey(book.tried, groupOf(address), place) };
+  const left = (book.bySource.get(source.peerId) ?? 0) - 1;
+  const bySource = left > 0 ? book.bySource.set(source.peerId, left) : book.bySource.delete(source.peerId);
+  return { ...book, entries, fresh: removeKey(book.fresh, groupOf(address), place), bySource };
+}
+
+/**
+ * An address to dial, or null. Each table has half of the chances, and all of them while the other has nothing: the
+ * proven ones, of which there are fewer, are preferred each; and whoever wants to choose all our peers needs both
+ * tables, the one that fills by talk and the one that fills by being there. In a table every group has the same
+ * chances: telling of many addresses in a few groups gains nothing.
+ */
+export function pick(
+  book: AddressBook,
+  holder: { rng: Rng },
+  isWelcome: (entry: BookEntry) => boolean,
+): BookEntry | null {
+  const tables = drawInt(holder, 2) === 0 ? (["tried", "fresh"] as const) : (["fresh", "tried"] as const);
+  for (const table of tables) {
+    let looks = BOOK_PICK_LOOKS_MAX;
+    for (const key of drawKeys(book[table], holder, PLACES[table])) {
+      const entry = book.entries.get(key);
+      if (entry !== undefined && isWelcome(entry)) return entry;
+      if (--looks === 0) break;
+    }
+  }
+  return null;
+}
+
+/** Up to `max` proven addresses that have not failed since, at most one per peer, in random order. */
+export function sample(
+  { entries, tried }: AddressBook,
+  holder: { rng: Rng },
+  max: number,
+  isWelcome: (entry: BookEntry) => boolean,
+): readonly DialAddress[] {
+  const left = [...tried.keys.values()].flatMap((key) => {
+    const entry = entries.get(key);
+    return entry !== undefined && entry.failures === 0 && isWelcome(entry) ? [entry.address] : [];
+  });
+  const chosen = new Map<PeerId, DialAddress>();
+  while (left.length > 0 && chosen.size < max) {
+    const at = drawInt(holder, left.length);
+    const address = left[at];
+    const last = left.pop();
+    if (last !== undefined && at < left.length) left[at] = last;
+    if (address !== undefined) chosen.set(address.peerId, address);
+  }
+  return [...chosen.values()];
+}
+
+const PLACES: Readonly<Record<BookTable, number>> = {
+  fresh: BOOK_NEW_BUCKETS * BOOK_NEW_SLOTS,
+  tried: BOOK_TRIED_BUCKETS * BOOK_TRIED_SLOTS,
+};
+
+/** Into its place among the fresh ones, if that is free or its resident is of little use, and its source may have more. */
+function putFresh(book: AddressBook, entry: Omit<BookEntry, "table" | "place">): AddressBook {
+  const { address, source } = entry;
+  if ((book.bySource.get(source.peerId) ?? 0) >= BOOK_PER_SOURCE_MAX) return book;
+  const key = formatMultiaddr(address);
+  const place = freshPlace(book, address, source, key);
+  const residentKey = book.fresh.keys.get(place);
+  const resident = residentKey === undefined ? undefined : book.entries.get(residentKey);
+  if (resident !== undefined && resident.failures < BOOK_POOR_FAILURES) return book;
+  const rest = residentKey === undefined ? book : forget(book, residentKey);
+  return {
+    ...rest,
+    entries: rest.entries.set(key, { ...entry, table: "fresh", place }),
+    fresh: addKey(rest.fresh, groupOf(address), place, key),
+    bySource: rest.bySource.set(source.peerId, (rest.bySource.get(source.peerId) ?? 0) + 1),
+  };
+}
+
+/** All that one group tells of is in BOOK_SOURCE_PARTS buckets, all of one group that it tells of in one of these. */
+function freshPlace(book: AddressBook, address: DialAddress, source: Source, key: string): number {
+  const teller = addressGroup(source.remoteAddress);
+  const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, groupOf(address));
+  const bucket = draw(book, BOOK_NEW_BUCKETS, "fresh bucket", teller, String(part));
+  return bucket * BOOK_NEW_SLOTS + draw(book, BOOK_NEW_SLOTS, "fresh slot", key);
+}
+
+/** All of one group are in BOOK_GROUP_PARTS buckets. */
+function triedPlace(book: AddressBook, address: DialAddress, key: string): number {
+  const part = draw(book, BOOK_GROUP_PARTS, "tried group", key);
+  const bucket = draw(book, BOOK_TRIED_BUCKETS, "tried bucket", groupOf(address), String(part));
+  return bucket * BOOK_TRIED_SLOTS + draw(book, BOOK_TRIED_SLOTS, "tried slot", key);
+}
+
+/** Networks of one's own are small, and everybody in them is in one range: there each socket is a group. */
+const groupOf = ({ host, port }: DialAddress): string =>
+  isLocalAddress(host) ? `${host} ${port}` : addressGroup(host);
+
+/** The same for the same parts, and unknown to everybody else. 32 bits: the bias is nothing for a few thousand places. */
+function draw({ secret }: AddressBook, below: number, ...parts: readonly string[]): number {
+  const digest = sha256(concatBytes(fromHex(secret), encodeUtf8(parts.join("\n"))));
+  return new DataView(digest.buffer, digest.byteOffset, 4).getUint32(0) % below;
+}
