@@ -110,6 +110,7 @@ function readyAttempt(number: number): Attempt {
     peerId: peerIdOf(number),
     remote: { address: "127.0.0.1", group: "127.0.0.0/24" },
     target: null,
+    listen: null,
     requestId: null,
     via: null,
     nonce: "",

@@ -1,3 +1,4 @@
+import type { BookAction } from "./actions/book.ts";
 import type { ReconcileAction } from "./actions/reconcile.ts";
 import type { RelayAction } from "./actions/relay.ts";
 import type { StreamAction } from "./actions/stream.ts";
@@ -28,6 +29,7 @@ export type Action =
   | PoolAction
   | FetchAction
   | RpcAction
+  | BookAction
   | SyncAction
   | ReconcileAction
   | RelayAction

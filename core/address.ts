@@ -38,6 +38,9 @@ export function addressGroup(text: string): string {
   return `${ipaddr.fromByteArray(masked).toString()}/${bits}`;
 }
 
+/** One text for all spellings of an address; the text itself if it is no IP literal. */
+export const canonicalAddress = (text: string): string => parseIp(text)?.toString() ?? text;
+
 /** Four decimal parts or a full IPv6 literal, nothing shorter; IPv4-mapped addresses are IPv4. */
 function parseIp(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) return undefined;

@@ -116,6 +116,21 @@ export const BOOK_POOR_FAILURES = 3;
 export const BOOK_TRIED_FAILURES = 8;
 /** Addresses that one choice looks at: the rest has its turn with the next one. */
 export const BOOK_PICK_LOOKS_MAX = 64;
+/** A peer is asked for addresses once in this time; so many are remembered to have been asked. */
+export const BOOK_ASK_MS = 600_000;
+export const BOOK_ASKED_MAX = 1_024;
+/** Unproven addresses: one dial per target IP and one per address group in these times (7.7). */
+export const BOOK_IP_REST_MS = 60_000;
+export const BOOK_GROUP_REST_MS = 10_000;
+/** While peers are lacking one address is dialed per second, a few at once; where there is none, it is looked again. */
+export const BOOK_LOOK_MS = 1_000;
+export const BOOK_IDLE_MS = 10_000;
+export const BOOK_DIALS_MAX = 4;
+/** Several things that change at once are one reason to look. */
+export const BOOK_SOON_MS = 100;
+/** When the claim of a peer that has dialed us is looked into: not if it leaves at once. Then, until it is proven. */
+export const BOOK_VERIFY_MS = 5_000;
+export const BOOK_VERIFY_AGAIN_MS = 60_000;
 
 // Connections and control (section 4)
 export const PEERS_MAX_DEFAULT = 100;

@@ -1,5 +1,6 @@
 import type { Action } from "./actions.ts";
 import type { Commitment, SnarkInfo } from "./block.ts";
+import { type Book, freshBook } from "./book.ts";
 import type { Hex } from "./bytes.ts";
 import type { ChainParameters, TransactionInfo } from "./chain.ts";
 import { type ChainState, genesisState } from "./chain-state.ts";
@@ -57,6 +58,8 @@ export interface State extends KernelState {
   readonly exchangeBudget: Budget;
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
+  /** Addresses of others. */
+  readonly book: Book;
   readonly offenders: SortedMap<PeerId, Offender>;
   /** Connections that ended, by who ended them and why: `us timeout`. */
   readonly endings: Readonly<Record<string, number>>;
@@ -172,6 +175,8 @@ export interface Attempt {
   /** Where the HTTP request came from or goes to. */
   readonly remote: { readonly address: string; readonly group: string } | null;
   readonly target: DialAddress | null;
+  /** Where the verified offer says that its sender listens: a claim (P17). */
+  readonly listen: DialAddress | null;
   /** The request that waits for a reply. */
   readonly requestId: RequestId | null;
   /** The relay that carries the signals, until they are exchanged. */
@@ -355,6 +360,7 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
     },
     exchangeBudget: { tokens: EXCHANGE_PERMITS, atMs: timeMs },
     targets: SortedMap.empty(),
+    book: freshBook(seed),
     offenders: SortedMap.empty(),
     endings: {},
     chain: genesisState(config.chain),

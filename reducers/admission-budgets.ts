@@ -13,11 +13,15 @@ import type { StateDraft } from "./rules.ts";
 
 /** The budgets of admission (3.2): tokens per address, half-open connections, slots. */
 
+/** Slots that only our own dials may use: a quarter of few. */
+export const outgoingReserve = (peersMax: number): number =>
+  Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
+
 /** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
 export function hasRoom(state: State, peerId: PeerId): boolean {
   if (state.peers.has(peerId)) return true;
   const { peersMax } = state.config;
-  const reserve = Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
+  const reserve = outgoingReserve(peersMax);
   let incoming = 0;
   for (const { live, dialing } of state.peers.values()) {
     if (dialing === null && live?.direction !== "outgoing") incoming += 1;

@@ -14,6 +14,7 @@ import {
   RETRY_AFTER_MIN_S,
   SDP_BYTES_MAX,
 } from "../core/limits.ts";
+import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
 import { REJECTIONS, type Rejection } from "../core/reasons.ts";
 import { checkSdp, type SoundSdp } from "../core/sdp.ts";
 import {
@@ -190,6 +191,7 @@ export function checkOffer(
   updateAttempt(draft, attempt.id, (changed) => {
     changed.phase = { tag: "verifyingOffer", offer: { from: offer.from, sdp: offer.sdp } };
     changed.issuedAtMs = Number(offer.issuedAt);
+    changed.listen = listenOf(offer);
   });
   const digest = signalDigest("pollen/offer/1", plaintext);
   const { from: publicKey, signature } = offer;
@@ -325,6 +327,12 @@ function cheapRejection(state: State, offer: Offer): Rejection | null {
   if (!isFresh(state.timeMs, offer.issuedAt)) return "stale";
   if (state.admission.replays.has(replayKey(offer.from, offer.nonce))) return "replayed";
   return null;
+}
+
+/** It counts only if it names its sender (3.2). */
+function listenOf({ listen, from }: Offer): DialAddress | null {
+  const parsed = listen === null ? null : parseMultiaddr(listen);
+  return parsed?.tag === "address" && peerPublicKey(parsed.address.peerId) === from ? parsed.address : null;
 }
 
 type Judged =

@@ -66,6 +66,7 @@ export function startAttempt(
     id,
     startedMs: draft.timeMs,
     remote: remoteAddress === null ? null : { address: remoteAddress, group: addressGroup(remoteAddress) },
+    listen: null,
     issuedAtMs: 0,
     offerHash: "",
     session: "",

@@ -94,7 +94,7 @@ export const commands: Rules<Command> = {
       context.propose({ type: "stream/stop" });
       for (const id of draft.attempts.keys()) abandon(id, "shutdown", "the node stops", context);
       for (const key of draft.targets.keys()) forgetWake(draft, `dial ${key}`);
-      for (const wake of ["slot", "work", "prove", "exchange"]) forgetWake(draft, wake);
+      for (const wake of ["slot", "work", "prove", "exchange", "book"]) forgetWake(draft, wake);
     },
   },
 };

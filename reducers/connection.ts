@@ -224,6 +224,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
         propose({ type: "stream/peerReady", peerId });
         propose({ type: "discovery/givePermit", peerId, attemptId });
         propose({ type: "exchange/givePermits" });
+        propose({ type: "book/peerReady", peerId, attemptId });
         return;
       }
       updateAttempt(draft, attemptId, (attempt) => {

@@ -11,6 +11,7 @@ import {
   SDP_BYTES_MAX,
   SIGNAL_AGE_MAX_MS,
 } from "../core/limits.ts";
+import type { DialAddress } from "../core/multiaddr.ts";
 import { REJECTIONS } from "../core/reasons.ts";
 import { drawHex } from "../core/rng.ts";
 import { checkSdp, sdpWithCandidates } from "../core/sdp.ts";
@@ -25,6 +26,7 @@ import {
 } from "../core/signals.ts";
 import type { Attempt, State, VerifyingReply } from "../core/state.ts";
 import { holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
+import { proveTarget } from "./book/proof.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { acceptDiscovered } from "./signaling/dialer.ts";
@@ -57,21 +59,7 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
       } else if (!draft.peers.has(peerId) && draft.peers.size >= draft.config.peersMax) {
         redialAfter(draft, address, target, FULL_WAIT_MS);
       } else {
-        const attemptId = startAttempt(draft, {
-          direction: "outgoing",
-          phase: { tag: "offering" },
-          peerId,
-          target: target.address,
-          remoteAddress: null,
-          requestId: null,
-          via: null,
-          nonce: drawHex(draft, 16),
-        });
-        holdSlot(draft, peerId, "dialing", attemptId);
-        updateAttempt(draft, attemptId, (attempt) => {
-          attempt.hasTransport = true;
-        });
-        context.effect({ type: "effect/createOffer", attemptId });
+        startDial(draft, target.address, context);
       }
     },
   },
@@ -95,6 +83,26 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
     },
   },
 };
+
+/** Only where there is a slot for it, and its key is not being dialed. */
+export function startDial(draft: StateDraft, target: DialAddress, { effect }: Context): void {
+  const { peerId } = target;
+  const attemptId = startAttempt(draft, {
+    direction: "outgoing",
+    phase: { tag: "offering" },
+    peerId,
+    target,
+    remoteAddress: null,
+    requestId: null,
+    via: null,
+    nonce: drawHex(draft, 16),
+  });
+  holdSlot(draft, peerId, "dialing", attemptId);
+  updateAttempt(draft, attemptId, (attempt) => {
+    attempt.hasTransport = true;
+  });
+  effect({ type: "effect/createOffer", attemptId });
+}
 
 export function sealOffer(draft: StateDraft, attempt: Attempt, sdp: string, context: Context): void {
   if (attempt.peerId === null) return;
@@ -216,6 +224,10 @@ export function applyReply(
     fail(attempt.id, "the reply has a bad signature", context);
   } else if (reply.tag === "rejected") {
     const rejection = REJECTIONS[reply.reason] ?? "internal";
+    const { peerId, target } = attempt;
+    const isLive = peerId !== null && livePeer(draft, peerId) !== undefined;
+    // Its key has signed at this address, and we have a connection with it: what was to be proven.
+    if (rejection === "alreadyConnected" && isLive && target !== null) proveTarget(draft, target);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else {
     const checked = checkSdp(reply.sdp, "answer", mayBeLocal(draft, attempt));

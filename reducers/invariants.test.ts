@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import type { AddressBook, BookEntry } from "../core/address-book.ts";
 import type { PermitChannel } from "../core/channels/permits.ts";
 import { setDeadline } from "../core/deadlines.ts";
+import { emptyIndex } from "../core/group-index.ts";
 import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
 import { OFFENDERS_MAX } from "../core/limits.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
@@ -12,7 +14,7 @@ import { CHAIN, childOf, headerOf } from "./testing/chain.ts";
 import { announce, bring, itemOf, submit } from "./testing/items.ts";
 import { getNext, request, say } from "./testing/messages.ts";
 import { cause, party, testNode } from "./testing/node.ts";
-import { readyPeer } from "./testing/peers.ts";
+import { dialedPeer, readyPeer } from "./testing/peers.ts";
 import { dialTo } from "./testing/signals.ts";
 import { sayStream, snapshotOf } from "./testing/streams.ts";
 
@@ -45,6 +47,7 @@ function rich(): World {
   const better = headerOf(childOf(CHAIN.genesis));
   say(node, attemptId, { channel: "best-tip", message: { tag: "bestTip", header: better } });
   dialTo(node, party("dialed"));
+  dialedPeer(node, "proven");
   return { state: node.state, peerId, attemptId };
 }
 
@@ -63,6 +66,15 @@ const channel = (world: World, pool: PoolName, changes: Partial<PermitChannel>):
     const old = pools[pool];
     return { pools: { ...pools, [pool]: old === null ? null : { ...old, ...changes } } };
   });
+
+const addresses = ({ state }: World, changes: Partial<AddressBook>): Partial<State> => ({
+  book: { ...state.book, addresses: { ...state.book.addresses, ...changes } },
+});
+
+const entriesWith = ({ state }: World, changes: Partial<BookEntry>): AddressBook["entries"] =>
+  SortedMap.from(
+    [...state.book.addresses.entries.entries()].map(([key, entry]) => [key, { ...entry, ...changes }]),
+  );
 
 const fetches = (
   { state }: World,
@@ -302,6 +314,17 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
       ),
     }),
   ],
+  ["an address without its place", /has its place/, (world) => addresses(world, { tried: emptyIndex })],
+  [
+    "an address that nobody has found",
+    /P17/,
+    (world) => addresses(world, { entries: entriesWith(world, { successMs: null }) }),
+  ],
+  [
+    "sources that are not counted",
+    /source of unproven addresses is counted/,
+    (world) => addresses(world, { entries: entriesWith(world, { table: "fresh" }) }),
+  ],
 ];
 
 test.each(PLANTED)("invariants: %s is seen", (_, invariant, plant) => {
@@ -327,6 +350,8 @@ const DEADLINES = [
   "commitments",
   "replay nobody",
   "dial nowhere",
+  "book",
+  "verify ID",
   "something else",
 ];
 test.each(DEADLINES)("invariants: a deadline that is left over is seen: %s", (template) => {

@@ -6,6 +6,7 @@ import type { PoolLog } from "../core/pool-log.ts";
 import { FETCHED_POOLS, hashOf, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
 import { priorityKey } from "../core/priority.ts";
 import type { Attempt, LivePeer, State } from "../core/state.ts";
+import { checkBook, isBookDeadline } from "./book/invariants.ts";
 import { requestedHashes } from "./fetch.ts";
 import { isGateOpen } from "./gate.ts";
 import { checkSignaling, isSignalingDeadline } from "./signaling/invariants.ts";
@@ -30,6 +31,7 @@ export function brokenInvariants(state: State): readonly string[] {
   checkSync(state, must);
   checkStreams(state, must);
   checkSignaling(state, must);
+  checkBook(state, must);
   checkDeadlines(state, must);
   checkBounds(state, must);
   return broken;
@@ -293,7 +295,7 @@ function isAbout(state: State, name: string): boolean {
     case "dial":
       return !state.stopping && state.targets.has(rest.join(" "));
     default:
-      return isSignalingDeadline(state, kind, live) ?? false;
+      return isSignalingDeadline(state, kind, live) ?? isBookDeadline(state, kind, live) ?? false;
   }
 }
 

@@ -4,6 +4,7 @@ import { POOL_NAMES } from "../core/pools.ts";
 import type { Reason } from "../core/reasons.ts";
 import type { Attempt } from "../core/state.ts";
 import { forgetAttemptWakes, releaseSlot } from "./attempts.ts";
+import { lookSoon } from "./book/soon.ts";
 import { withdraw } from "./fetch.ts";
 import { bannedUntil } from "./penalties.ts";
 import { setWaiting } from "./pools.ts";
@@ -13,7 +14,7 @@ import { endSeeking } from "./signaling/dialer.ts";
 import { endListening } from "./signaling/listener.ts";
 import { endRelaying } from "./signaling/relay.ts";
 import { forgetWake, livePeer, updateAttempt, updatePeer, wakeAt } from "./state.ts";
-import { backOff, redialAfterEnd } from "./targets.ts";
+import { backOff, redialAfterEnd, restAfterEnd } from "./targets.ts";
 
 /** How a connection ends, whoever ends it. */
 
@@ -64,6 +65,7 @@ export function endLive(
   if (peerId === null || live?.attemptId !== attemptId) return;
   forgetWake(draft, `ping ${attemptId}`);
   forgetWake(draft, `tip ${attemptId}`);
+  forgetWake(draft, `verify ${attemptId}`);
   for (const pool of POOL_NAMES) {
     for (const wake of ["settle", "refloor", "scan", "reconcile", "hedge"])
       forgetWake(draft, `${wake} ${pool} ${attemptId}`);
@@ -99,6 +101,8 @@ export function endLive(
   if (!draft.stopping) {
     const banMs = Math.max(0, bannedUntil(draft, peerId) - draft.timeMs);
     redialAfterEnd(draft, peerId, live.sinceMs, Math.max(leastWaitMs, banMs));
+    restAfterEnd(draft, attempt, live.sinceMs, ending.reason, leastWaitMs);
+    lookSoon(draft);
   }
   context.dispatch({ type: "connection/ended", peerId, attemptId, ...ending });
 }

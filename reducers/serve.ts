@@ -3,6 +3,7 @@ import type { Found, RpcRequest, RpcResponse } from "../core/channels/rpc.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ITEM_BYTES_MAX, RPC_BYTES_MAX, RPC_RATES } from "../core/limits.ts";
 import type { State } from "../core/state.ts";
+import { answerPeers } from "./book/tell.ts";
 import { refill } from "./buckets.ts";
 import { answerInfos, answerReconcile, reconcileCost } from "./reconcile.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
@@ -79,7 +80,7 @@ export function serve(
       answer(answerInfos(draft, body));
       return;
     case "peers":
-      answer(NOT_FOUND);
+      answer(answerPeers(draft, peerId));
   }
 }
 

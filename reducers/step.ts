@@ -5,6 +5,7 @@ import { createStep, type StepResult } from "../core/kernel.ts";
 import type { State } from "../core/state.ts";
 import { admission } from "./admission.ts";
 import { attempts } from "./attempts.ts";
+import { book } from "./book/rules.ts";
 import { bestTip } from "./channels/best-tip.ts";
 import { control } from "./channels/control.ts";
 import { permits } from "./channels/permits.ts";
@@ -48,6 +49,7 @@ const rules: Rules<Action> = {
   ...attempts,
   ...connection,
   ...signaling,
+  ...book,
   ...control,
   ...bestTip,
   ...sync,

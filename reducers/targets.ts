@@ -1,3 +1,4 @@
+import { fail, update } from "../core/address-book.ts";
 import {
   DIAL_BACKOFF_MAX_MS,
   DIAL_BACKOFF_MIN_MS,
@@ -6,11 +7,11 @@ import {
   DIAL_RETRIES_AT_ONCE,
 } from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
-import { LASTING_REJECTIONS, type Rejection } from "../core/reasons.ts";
+import { LASTING_REJECTIONS, type Reason, type Rejection } from "../core/reasons.ts";
 import { drawInt } from "../core/rng.ts";
 import type { Attempt, Target } from "../core/state.ts";
 import type { Context, StateDraft } from "./rules.ts";
-import { wakeAt } from "./state.ts";
+import { livePeer, wakeAt } from "./state.ts";
 
 /** When an address that the operator wants connected is dialed again (3.3). */
 
@@ -22,9 +23,13 @@ export interface Failure {
 
 /** After a failed dial: exponential with jitter, at least as long as the listener asked for. */
 export function backOff(draft: StateDraft, address: DialAddress, failure: Failure, context: Context): void {
+  if (draft.stopping) return;
   const key = formatMultiaddr(address);
   const target = draft.targets.get(key);
-  if (target === undefined || draft.stopping) return;
+  if (target === undefined) {
+    restAfterFailure(draft, key, failure);
+    return;
+  }
   // A transport that fails between the signals and ready has lost a race inside the library: dial again at once.
   const { phase, hasTransport } = failure.attempt;
   const lostRace = phase.tag === "connecting" && !hasTransport;
@@ -37,10 +42,26 @@ export function backOff(draft: StateDraft, address: DialAddress, failure: Failur
     context.propose({ type: "dial/start", address: key });
     return;
   }
-  const isLasting = failure.rejection !== null && LASTING_REJECTIONS.includes(failure.rejection);
   const failures = target.failures + 1;
-  const waitMs = isLasting ? DIAL_REFUSED_MS : Math.max(failure.retryAfterMs, jittered(draft, failures));
+  const waitMs = waitAfter(draft, failure, failures);
+  draft.book = { ...draft.book, addresses: fail(draft.book.addresses, key, draft.timeMs + waitMs) };
   redialAfter(draft, key, { ...target, failures, retries: 0 }, waitMs);
+}
+
+/** The same for an address of the book, as often as it has failed. */
+function restAfterFailure(draft: StateDraft, key: string, failure: Failure): void {
+  const entry = draft.book.addresses.entries.get(key);
+  if (entry === undefined) return;
+  // It was dialed to see whether it is right, and it is.
+  const { peerId } = entry.address;
+  if (failure.rejection === "alreadyConnected" && livePeer(draft, peerId) !== undefined) return;
+  const nextMs = draft.timeMs + waitAfter(draft, failure, entry.failures + 1);
+  draft.book = { ...draft.book, addresses: fail(draft.book.addresses, key, nextMs) };
+}
+
+function waitAfter(draft: StateDraft, { rejection, retryAfterMs }: Failure, failures: number): number {
+  const isLasting = rejection !== null && LASTING_REJECTIONS.includes(rejection);
+  return isLasting ? DIAL_REFUSED_MS : Math.max(retryAfterMs, jittered(draft, failures));
 }
 
 /** After a connection ended: one that lasted a minute starts the back-off anew. */
@@ -61,6 +82,31 @@ export function redialAfterEnd(
     );
   }
 }
+
+/** An address of the book after its connection has ended: whoever was sent away, or sends us away, has time. */
+export function restAfterEnd(
+  draft: StateDraft,
+  { target }: Attempt,
+  sinceMs: number,
+  reason: Reason,
+  leastWaitMs: number,
+): void {
+  const key = target === null ? "" : formatMultiaddr(target);
+  const entry = draft.book.addresses.entries.get(key);
+  if (entry === undefined || reason === "duplicate" || draft.targets.has(key)) return;
+  const { addresses } = draft.book;
+  const isLasting = PARTED.includes(reason);
+  if (isLasting || draft.timeMs - sinceMs >= DIAL_BACKOFF_RESET_MS) {
+    const waitMs = Math.max(leastWaitMs, isLasting ? DIAL_REFUSED_MS : jittered(draft, 1));
+    const changes = { successMs: draft.timeMs, nextMs: draft.timeMs + waitMs };
+    draft.book = { ...draft.book, addresses: update(addresses, key, changes) };
+  } else {
+    const waitMs = Math.max(leastWaitMs, jittered(draft, entry.failures + 1));
+    draft.book = { ...draft.book, addresses: fail(addresses, key, draft.timeMs + waitMs) };
+  }
+}
+
+const PARTED: readonly Reason[] = ["capacity", "operator", "useless"];
 
 export function redialAfter(draft: StateDraft, key: string, target: Target, waitMs: number): void {
   const nextMs = draft.timeMs + waitMs;

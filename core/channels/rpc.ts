@@ -14,7 +14,13 @@ import {
   vec,
 } from "../codec/schema.ts";
 import type { Hash } from "../ids.ts";
-import { ADDRESS_BYTES_MAX, ANCESTRY_MAX, ITEM_BYTES_MAX, RPC_HASHES_MAX } from "../limits.ts";
+import {
+  ADDRESS_BYTES_MAX,
+  ANCESTRY_MAX,
+  ITEM_BYTES_MAX,
+  PEERS_ANSWER_MAX,
+  RPC_HASHES_MAX,
+} from "../limits.ts";
 import type { Budget } from "./control.ts";
 import { cursorSchema, transactionInfoSchema } from "./permits.ts";
 
@@ -35,7 +41,7 @@ const rangesSchema = refined(vec(rangeSchema, 256), (ranges) =>
     : "ranges are not sorted and disjoint",
 );
 
-/** 7.7. This version has no peers to tell of: that request is answered NotFound. */
+/** 7.7 */
 const rpcRequestSchema = union({
   bestTip: {},
   block: { hash: hex<Hash>(32) },
@@ -60,7 +66,7 @@ const rpcResponseSchema = union({
   block: { header: headerSchema, body: bodySchema },
   items: { found: vec(foundSchema, RPC_HASHES_MAX, 1) },
   ancestry: { headers: vec(headerSchema, ANCESTRY_MAX) },
-  peers: { addresses: vec(string(ADDRESS_BYTES_MAX), 64) },
+  peers: { addresses: vec(string(ADDRESS_BYTES_MAX), PEERS_ANSWER_MAX) },
   reconcile: { cursor: cursorSchema, ranges: rangesSchema },
   infos: {
     infos: union({
@@ -84,7 +90,7 @@ export type RpcMessage = Infer<typeof rpcSchema>;
 export type Range = Infer<typeof rangeSchema>;
 
 /** Who asked, and is told what came of it. */
-export type RpcPurpose = "fetch" | "sync" | "reconcile";
+export type RpcPurpose = "fetch" | "sync" | "reconcile" | "book";
 
 /** Both directions of the channel with one peer. Ids start at 0 and grow by 1 in each. */
 export interface RpcChannel {

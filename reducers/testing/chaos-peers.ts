@@ -16,7 +16,7 @@ import { BLOCKS, blockNamed, type Dice, ITEMS, itemNamed, NAMES, SNAPSHOTS } fro
 import type { Item } from "./items.ts";
 import { control, getNext, infos, refloor, request, response } from "./messages.ts";
 import { party, type TestNode } from "./node.ts";
-import { envelopeAround } from "./signals.ts";
+import { envelopeAround, multiaddrOf } from "./signals.ts";
 import { chunk, streaming } from "./streams.ts";
 
 // Peers that say what they might say at this point, right or nearly right.
@@ -183,6 +183,12 @@ export function peersOf(node: TestNode, dice: Dice): (attempt: Attempt) => Chann
       }
       case "infosByShortId":
         return infosNamed(body.pool, body.salt, body.ids);
+      case "peers": {
+        const told = NAMES.filter(() => chance(20)).map((name) =>
+          multiaddrOf(party(name), 7_300 + random(3)),
+        );
+        return { tag: "peers", addresses: chance(80) ? told : ["x", ...told] };
+      }
       default:
         return { tag: "notFound" };
     }

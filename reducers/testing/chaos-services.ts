@@ -12,7 +12,16 @@ import { childOf, headerOf } from "./chain.ts";
 import { blockNamed, type Dice, IPS, ITEMS, itemNamed, JOBS, NAMES, SNAPSHOTS } from "./chaos-things.ts";
 import { poolOf } from "./items.ts";
 import { type Party, party, type TestNode } from "./node.ts";
-import { answerTo, candidate, FINGERPRINT, offerOf, rejectionOf, sdpText, sealed } from "./signals.ts";
+import {
+  answerTo,
+  candidate,
+  FINGERPRINT,
+  multiaddrOf,
+  offerOf,
+  rejectionOf,
+  sdpText,
+  sealed,
+} from "./signals.ts";
 
 // Services that answer everything: mostly right, now and then with the failures they may have.
 
@@ -71,7 +80,8 @@ export function servicesOf(node: TestNode, dice: Dice): (effect: Effect) => Inpu
       return answerTo(node, attemptId, chance(8) ? { issuedAt: 1n } : {});
     }
     const who = partyWithKey(attempt?.via?.from) ?? party(pick(NAMES));
-    return encode(offerSchema, offerOf(node, who, chance(25) ? oddOffer(node, dice) : {}));
+    const listen = chance(50) ? multiaddrOf(who) : null;
+    return encode(offerSchema, offerOf(node, who, chance(25) ? oddOffer(node, dice) : { listen }));
   }
 
   return (effect) => {

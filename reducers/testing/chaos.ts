@@ -12,7 +12,7 @@ import { holding, valid } from "./items.ts";
 import { freshRequestId, party, type TestNode, testNode } from "./node.ts";
 import { openTransport, sayHello } from "./peers.ts";
 import type { Result } from "./results.ts";
-import { addressOf, dialTo, FINGERPRINT, offerFrom, sdpText } from "./signals.ts";
+import { addressOf, dialTo, FINGERPRINT, multiaddrOf, offerFrom, sdpText } from "./signals.ts";
 
 // Any input, in any order, at any time: half of it what services and peers would say, the rest what they would not.
 
@@ -88,7 +88,9 @@ export function chaos(
     if (stopping || offenders.has(who.peerId) || halfOpen > 40) return undefined;
     if (known === undefined && peers.size > 3) return undefined;
     const dials = chance(30) && known === undefined;
-    const { attemptId } = dials ? dialTo(node, who) : offerFrom(node, who);
+    const { attemptId } = dials
+      ? dialTo(node, who)
+      : offerFrom(node, who, { changes: { listen: multiaddrOf(who) } });
     if (node.state.attempts.get(attemptId)?.phase.tag !== "connecting") return undefined;
     pending = pending.filter((effect) => !("attemptId" in effect) || effect.attemptId !== attemptId);
     openTransport(node, attemptId);
@@ -211,7 +213,7 @@ export function chaos(
       const pause = random(1_000);
       if (pause < 200) node.freeze(random(400));
       else if (pause < 205) node.freeze(random(12_000));
-      else if (pause < 207) node.freeze(random(60_000));
+      else if (pause < 209) node.freeze(random(90_000));
       if (chance(1) && chance(10)) node.freeze(random(100_000_000));
       return (chance(4) ? bringUp() : undefined) ?? feed(choose());
     },

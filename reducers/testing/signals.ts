@@ -154,6 +154,8 @@ export const addressOf = ({ peerId }: Party, port = 7300): DialAddress => ({
   peerId,
 });
 
+export const multiaddrOf = (who: Party, port?: number): string => formatMultiaddr(addressOf(who, port));
+
 export const targetOf = (node: TestNode, to: Party, port?: number) =>
   node.state.targets.get(formatMultiaddr(addressOf(to, port)));
 

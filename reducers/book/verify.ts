@@ -1,0 +1,45 @@
+import { type BookEntry, hear } from "../../core/address-book.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import { BOOK_POOR_FAILURES, BOOK_VERIFY_AGAIN_MS, BOOK_VERIFY_MS } from "../../core/limits.ts";
+import { formatMultiaddr } from "../../core/multiaddr.ts";
+import type { Attempt, State } from "../../core/state.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { attemptOf, liveAttempt, wakeAt } from "../state.ts";
+import { dialEntry, hasDialsLeft, isRested } from "./look.ts";
+import { usesBook } from "./soon.ts";
+
+/**
+ * Who has dialed us says where it listens. It is connected already, so nobody would ever dial it and find out; and
+ * without that a node that everybody knows, and that knows nobody, had nothing to tell (P17). So it is dialed once: it
+ * signs that it is connected already, and that is the proof.
+ */
+export function hearClaim(draft: StateDraft, peerId: PeerId, { id, listen, selected }: Attempt): void {
+  if (listen === null) return;
+  const addresses = hear(draft.book.addresses, listen, { peerId, remoteAddress: selected ?? "" });
+  draft.book = { ...draft.book, addresses };
+  if (usesBook(draft) && claimed(draft, id) !== undefined) verifyAfter(draft, peerId, id, BOOK_VERIFY_MS);
+}
+
+export const isVerifiable = (state: State, peerId: PeerId, attemptId: AttemptId): boolean =>
+  liveAttempt(state, peerId, attemptId) !== undefined && claimed(state, attemptId) !== undefined;
+
+export function verify(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, context: Context): void {
+  const entry = claimed(draft, attemptId);
+  if (entry === undefined) return;
+  const isFree = draft.peers.get(peerId)?.dialing === null;
+  const isDue = entry.nextMs <= draft.timeMs && isRested(draft, entry.address);
+  if (isFree && isDue && hasDialsLeft(draft)) dialEntry(draft, entry, context);
+  verifyAfter(draft, peerId, attemptId, BOOK_VERIFY_AGAIN_MS);
+}
+
+/** What this connection's peer claims, as long as it may yet be proven. */
+function claimed(state: State, attemptId: AttemptId): BookEntry | undefined {
+  const { listen } = attemptOf(state, attemptId);
+  if (listen === null) return undefined;
+  const entry = state.book.addresses.entries.get(formatMultiaddr(listen));
+  return entry?.table === "fresh" && entry.failures < BOOK_POOR_FAILURES ? entry : undefined;
+}
+
+function verifyAfter(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, ms: number): void {
+  wakeAt(draft, `verify ${attemptId}`, draft.timeMs + ms, { type: "book/verify", peerId, attemptId });
+}
