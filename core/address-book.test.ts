@@ -345,12 +345,12 @@ describe("address book: whom to dial", () => {
 
   const groupNumber = (entry: BookEntry | null): number => Number(entry?.address.host.split(".")[2]);
 
-  // Measured: 20 % of the unproven, a fifth of the groups; of the proven 22 %; 42 % of all when everybody who is honest
+  // Measured: 20 % of the unproven, a fifth of the groups; of the proven 22 %; 35 % of all when everybody who is honest
   // is proven, and among the rest the attacker is alone.
   test("P17: who has 16 of 80 groups and four of five addresses has a quarter of the picks of each kind", () => {
     for (const { told, unproven, proven, both } of [1, 2, 3, 4].map(poisoned)) {
       expect(told).toBeGreaterThan(0.78);
-      expect([unproven < 0.25, proven < 0.28, both < 0.5]).toEqual([true, true, true]);
+      expect([unproven < 0.25, proven < 0.28, both < 0.4]).toEqual([true, true, true]);
     }
   });
 });

@@ -22,8 +22,8 @@ import { SortedMap } from "./sorted-map.ts";
 
 /**
  * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, at which we have found the peer of
- * that key ourselves (P17). Every address has one place in each table, by a secret, its group and the group of who
- * told of it; so one source, or one group, reaches few places, and nobody else can compute which. Immutable; every
+ * that key ourselves (P17). In each table every address belongs into one bucket, by a secret, its group and the group
+ * of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which. Immutable; every
  * change costs O(log n).
  */
 export interface AddressBook {
@@ -145,18 +145,20 @@ export function forget(book: AddressBook, key: string): AddressBook {
 }
 
 /**
- * An address to dial, or null. Each table has half of the chances, and all of them while the other has nothing: the
- * proven ones, of which there are fewer, are preferred each; and whoever wants to choose all our peers needs both
- * tables, the one that fills by talk and the one that fills by being there. In a table every group has the same
- * chances: telling of many addresses in a few groups gains nothing.
+ * An address to dial, or null. Every group of a table has the same chances: telling of many addresses in a few groups
+ * gains nothing. The tables have chances by their groups, the unproven ones at most half: when all who are honest are
+ * proven, those who are left among the others must not have half of our peers; and whoever wants to choose them all
+ * needs both tables, the one that fills by talk and the one that fills by being there.
  */
 export function pick(
   book: AddressBook,
   holder: { rng: Rng },
   isWelcome: (entry: BookEntry) => boolean,
 ): BookEntry | null {
-  const tables = drawInt(holder, 2) === 0 ? (["tried", "fresh"] as const) : (["fresh", "tried"] as const);
-  for (const table of tables) {
+  const [fresh, tried] = [book.fresh.groups.size, book.tried.groups.size];
+  if (fresh + tried === 0) return null;
+  const prefersTried = tried > 0 && drawInt(holder, tried + Math.min(fresh, tried)) < tried;
+  for (const table of prefersTried ? (["tried", "fresh"] as const) : (["fresh", "tried"] as const)) {
     let looks = BOOK_PICK_LOOKS_MAX;
     for (const key of drawKeys(book[table], holder, PLACES[table])) {
       const entry = book.entries.get(key);
@@ -217,14 +219,23 @@ function freshPlace(book: AddressBook, address: DialAddress, source: Source, key
   const teller = addressGroup(source.remoteAddress);
   const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, groupOf(address));
   const bucket = draw(book, BOOK_NEW_BUCKETS, "fresh bucket", teller, String(part));
-  return bucket * BOOK_NEW_SLOTS + draw(book, BOOK_NEW_SLOTS, "fresh slot", key);
+  return placeIn(book.fresh, bucket, BOOK_NEW_SLOTS, draw(book, BOOK_NEW_SLOTS, "fresh slot", key));
 }
 
 /** All of one group are in BOOK_GROUP_PARTS buckets. */
 function triedPlace(book: AddressBook, address: DialAddress, key: string): number {
   const part = draw(book, BOOK_GROUP_PARTS, "tried group", key);
   const bucket = draw(book, BOOK_TRIED_BUCKETS, "tried bucket", groupOf(address), String(part));
-  return bucket * BOOK_TRIED_SLOTS + draw(book, BOOK_TRIED_SLOTS, "tried slot", key);
+  return placeIn(book.tried, bucket, BOOK_TRIED_SLOTS, draw(book, BOOK_TRIED_SLOTS, "tried slot", key));
+}
+
+/** The first free place of a bucket from this slot on; if all are taken, that of the slot. */
+function placeIn({ keys }: GroupIndex, bucket: number, slots: number, slot: number): number {
+  for (let step = 0; step < slots; step++) {
+    const place = bucket * slots + ((slot + step) % slots);
+    if (!keys.has(place)) return place;
+  }
+  return bucket * slots + slot;
 }
 
 /** Networks of one's own are small, and everybody in them is in one range: there each socket is a group. */

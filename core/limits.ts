@@ -118,6 +118,8 @@ export const BOOK_TRIED_FAILURES = 8;
 export const BOOK_PICK_LOOKS_MAX = 64;
 /** A peer is asked for addresses once in this time; so many are remembered to have been asked. */
 export const BOOK_ASK_MS = 600_000;
+/** One that had nothing to tell may have something soon: a network that begins would stay apart for 10 minutes. */
+export const BOOK_ASK_AGAIN_MS = 60_000;
 export const BOOK_ASKED_MAX = 1_024;
 /** Unproven addresses: one dial per target IP and one per address group in these times (7.7). */
 export const BOOK_IP_REST_MS = 60_000;

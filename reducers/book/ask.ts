@@ -1,7 +1,7 @@
 import { hear } from "../../core/address-book.ts";
 import { isPublicKey, peerPublicKey } from "../../core/identity.ts";
 import type { PeerId } from "../../core/ids.ts";
-import { BOOK_ASK_MS, BOOK_ASKED_MAX } from "../../core/limits.ts";
+import { BOOK_ASK_AGAIN_MS, BOOK_ASK_MS, BOOK_ASKED_MAX } from "../../core/limits.ts";
 import { parseMultiaddr } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
 import { canRequest, openRequest } from "../channels/rpc.ts";
@@ -23,6 +23,12 @@ export function ask(draft: StateDraft, peerId: PeerId, context: Context): void {
   for (const [other, untilMs] of asked.entries()) if (untilMs <= draft.timeMs) asked = asked.delete(other);
   draft.book = { ...draft.book, asked: asked.set(peerId, draft.timeMs + BOOK_ASK_MS) };
   openRequest(draft, peerId, "book", { tag: "peers" }, context);
+}
+
+/** It had nothing to tell. */
+export function askAgain(draft: StateDraft, peerId: PeerId): void {
+  const { asked } = draft.book;
+  draft.book = { ...draft.book, asked: asked.update(peerId, () => draft.timeMs + BOOK_ASK_AGAIN_MS) };
 }
 
 /** All of it is hearsay. What cannot be read is for a version to come, or nonsense: neither is of use here. */

@@ -4,6 +4,7 @@ import type { RpcRequest } from "../../core/channels/rpc.ts";
 import { CHANNEL_NAMES } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
 import {
+  BOOK_ASK_AGAIN_MS,
   BOOK_ASK_MS,
   BOOK_DIALS_MAX,
   BOOK_GROUP_REST_MS,
@@ -127,6 +128,14 @@ describe("addresses: asking", () => {
     const requests = requestsTo(passWith(node, peer, 2.5 * BOOK_ASK_MS, []), attemptId);
     const asked = requests.length;
     expect([asked, brokenInvariants(node.state)]).toEqual([2, []]);
+  });
+
+  test("one that had nothing to tell is asked again after a minute", () => {
+    const node = knowing([]);
+    const peer = dialedPeer(node, "chosen");
+    say(node, peer.attemptId, response(0, { tag: "notFound" }));
+    const asked = (ms: number) => requestsTo(passWith(node, peer, ms), peer.attemptId).length;
+    expect([asked(BOOK_ASK_AGAIN_MS - 1_000), asked(2 * BOOK_IDLE_MS)]).toEqual([0, 1]);
   });
 
   test("who came by itself is not asked, and nobody by a node that wants no peers", () => {

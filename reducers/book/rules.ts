@@ -2,7 +2,7 @@ import type { BookAction } from "../../core/actions/book.ts";
 import { BOOK_LOOK_MS } from "../../core/limits.ts";
 import type { Rules } from "../rules.ts";
 import { attemptOf, liveAttempt, livePeer } from "../state.ts";
-import { ask, canAsk, learn } from "./ask.ts";
+import { ask, askAgain, canAsk, learn } from "./ask.ts";
 import { look } from "./look.ts";
 import { proveTarget } from "./proof.ts";
 import { lookSoon, usesBook } from "./soon.ts";
@@ -39,11 +39,10 @@ export const book: Rules<BookAction> = {
   },
 
   "book/answered": {
-    enabled: (state, { peerId, response }) =>
-      response?.tag === "peers" && livePeer(state, peerId) !== undefined,
+    enabled: (state, { peerId }) => livePeer(state, peerId) !== undefined,
     reduce: (draft, { peerId, response }) => {
-      if (response?.tag !== "peers") return;
-      learn(draft, peerId, response.addresses);
+      if (response?.tag === "peers") learn(draft, peerId, response.addresses);
+      else askAgain(draft, peerId);
       lookSoon(draft);
     },
   },

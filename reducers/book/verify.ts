@@ -37,7 +37,9 @@ function claimed(state: State, attemptId: AttemptId): BookEntry | undefined {
   const { listen } = attemptOf(state, attemptId);
   if (listen === null) return undefined;
   const entry = state.book.addresses.entries.get(formatMultiaddr(listen));
-  return entry?.table === "fresh" && entry.failures < BOOK_POOR_FAILURES ? entry : undefined;
+  // It may have been found, and there was no place for it among the proven ones.
+  const isOpen = entry?.table === "fresh" && entry.successMs === null;
+  return isOpen && entry.failures < BOOK_POOR_FAILURES ? entry : undefined;
 }
 
 function verifyAfter(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, ms: number): void {
