@@ -68,6 +68,23 @@ export const emptyBook = (secret: Hex): AddressBook => ({
   bySource: SortedMap.empty(),
 });
 
+/** What is kept of an entry: its place follows from the rest. */
+export type KeptEntry = Omit<BookEntry, "place">;
+
+/** A book of these, as far as there are places for them: whatever they are, it is bounded like any other. */
+export function restoreBook(secret: Hex, kept: readonly KeptEntry[]): AddressBook {
+  let book = emptyBook(secret);
+  for (const entry of kept) {
+    const key = formatMultiaddr(entry.address);
+    if (book.entries.has(key)) continue;
+    const { table, ...rest } = entry;
+    const isProven = table === "tried" && entry.successMs !== null;
+    const place = triedPlace(book, entry.address, key);
+    book = isProven && !book.tried.keys.has(place) ? putTried(book, rest, place) : putFresh(book, rest);
+  }
+  return book;
+}
+
 /**
  * Whether a partner at `remoteAddress` may tell us of this host, or be told of it. Private addresses mean something
  * only among peers that reach each other by such addresses, loopback ones only on one machine; names are for
@@ -107,11 +124,7 @@ export function prove(book: AddressBook, address: DialAddress, source: Source, t
   // Who has not failed since its last success stays: a newcomer, however many it brings, pushes out nobody who is there.
   if (resident !== undefined && resident.failures === 0) return putFresh(rest, proven);
   const cleared = resident === undefined ? rest : putFresh(forget(rest, residentKey ?? ""), resident);
-  return {
-    ...cleared,
-    entries: cleared.entries.set(key, { ...proven, table: "tried", place }),
-    tried: addKey(cleared.tried, groupOf(address), place, key),
-  };
+  return putTried(cleared, proven, place);
 }
 
 /** A dial has failed. After BOOK_TRIED_FAILURES in a row an address is proven no more. */
@@ -196,8 +209,17 @@ const PLACES: Readonly<Record<BookTable, number>> = {
   tried: BOOK_TRIED_BUCKETS * BOOK_TRIED_SLOTS,
 };
 
+function putTried(book: AddressBook, entry: Omit<KeptEntry, "table">, place: number): AddressBook {
+  const key = formatMultiaddr(entry.address);
+  return {
+    ...book,
+    entries: book.entries.set(key, { ...entry, table: "tried", place }),
+    tried: addKey(book.tried, groupOf(entry.address), place, key),
+  };
+}
+
 /** Into its place among the fresh ones, if that is free or its resident is of little use, and its source may have more. */
-function putFresh(book: AddressBook, entry: Omit<BookEntry, "table" | "place">): AddressBook {
+function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBook {
   const { address, source } = entry;
   if ((book.bySource.get(source.peerId) ?? 0) >= BOOK_PER_SOURCE_MAX) return book;
   const key = formatMultiaddr(address);

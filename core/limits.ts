@@ -130,6 +130,8 @@ export const BOOK_IDLE_MS = 10_000;
 export const BOOK_DIALS_MAX = 4;
 /** Several things that change at once are one reason to look. */
 export const BOOK_SOON_MS = 100;
+/** Peers of the last run that are dialed before all others. */
+export const ANCHORS_MAX = 2;
 /** When the claim of a peer that has dialed us is looked into: not if it leaves at once. Then, until it is proven. */
 export const BOOK_VERIFY_MS = 5_000;
 export const BOOK_VERIFY_AGAIN_MS = 60_000;

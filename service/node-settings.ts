@@ -31,6 +31,8 @@ export interface NodeSettings {
   readonly workFee: bigint | null;
   /** A directory of its own for what is streamed to this node; null: that is kept in memory. */
   readonly streams: string | null;
+  /** The file in which addresses of others are kept; null: they are forgotten with the process. */
+  readonly addresses: string | null;
   /** A new directory for the recording of this run. */
   readonly record: string | null;
 }
@@ -52,6 +54,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   produce: null,
   workFee: null,
   streams: null,
+  addresses: null,
   record: null,
 };
 

@@ -7,12 +7,14 @@ import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
 import { initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
+import { withBook } from "../reducers/book/kept.ts";
 import type { EmbeddedChain } from "./chain/chain.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
 import { logAction } from "./log.ts";
 import { createChainServices, type TestAccount } from "./node-chain.ts";
 import { bindAddressOf, configOf, listenAddress, type NodeSettings } from "./node-settings.ts";
+import { createPeersFile, readPeers } from "./peers-file.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
 import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
@@ -59,6 +61,7 @@ const STOP_POLL_MS = 10;
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { log } = options;
+  const keptPeers = options.addresses === null ? null : readPeers(options.addresses, log);
   let store: Store | undefined;
   const emit = (input: Parameters<Store["input"]>[0]): void => store?.input(input);
 
@@ -85,7 +88,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const startedMs = clock();
   const seed = toHex(randomBytes(32));
-  const initial = initialState(configOf(options, crypto, chain, address), seed, startedMs);
+  const fresh = initialState(configOf(options, crypto, chain, address), seed, startedMs);
+  const initial = keptPeers === null ? fresh : withBook(fresh, keptPeers);
+  const peersFile = options.addresses === null ? undefined : createPeersFile(options.addresses, initial, log);
   const tips = createTipHistory(initial.chain);
   const logSync = createSyncLog(log, clock);
   const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
@@ -105,6 +110,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     chain.abandonSnark();
     streams.release();
     await signaling.close();
+    await peersFile?.close();
     await recorder?.close();
   };
 
@@ -124,6 +130,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
         logAction(log, action, { state, undone: tips.undone(), transactionsIn });
       }
+      peersFile?.observe(state);
       logSync(state);
     },
     onBug: (error, input, timeMs) => {

@@ -9,8 +9,10 @@ import { ephemeralKey, loadOrCreateKey } from "../key-file.ts";
 import { createLogger } from "../log.ts";
 import { type RunningNode, startNode } from "../node.ts";
 import { admissionPerIp } from "../node-settings.ts";
+import { PEERS_FILE_NAME } from "../peers-file.ts";
 import { RecordingError } from "../recorder.ts";
 import type { ListenAddress } from "../signaling-server.ts";
+import { StateFileError } from "../state-file.ts";
 import { announce } from "./banner.ts";
 import { EXIT_BUG, EXIT_USER_ERROR, listenError, systemCode, UserError, userErrorOf } from "./errors.ts";
 import { freePort } from "./free-port.ts";
@@ -108,6 +110,7 @@ async function start(
     produce: config.produce,
     workFee: config.snarkWorker ? config.fee : null,
     streams: data === null ? null : join(data, STREAMS_DIRECTORY),
+    addresses: data === null ? null : join(data, PEERS_FILE_NAME),
     record,
     log,
   }).catch(async (error: unknown) => {
@@ -124,7 +127,7 @@ async function start(
 
 /** What the user can change becomes a UserError, everything else stays the bug it is. */
 async function startError(error: unknown, flag: string, address: ListenAddress | null): Promise<unknown> {
-  if (error instanceof RecordingError) return userErrorOf(error);
+  if (error instanceof RecordingError || error instanceof StateFileError) return userErrorOf(error);
   const code = systemCode(error);
   if (code === undefined || address === null) return error;
   const free = code === "EADDRINUSE" ? await freePort(address.host, address.port + 1) : undefined;
