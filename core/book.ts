@@ -15,6 +15,8 @@ export interface Book {
   /** The peers that were kept longest when the node last ran: dialed before all others (P25). */
   readonly anchors: readonly DialAddress[];
   readonly lookedMs: number;
+  /** When a peer was last tried in the place of another, or could have been for the first time. */
+  readonly rotatedMs: number;
 }
 
 /** The secret comes from the seed, not from the sequence that is drawn of it: what else is drawn stays as it was. */
@@ -24,4 +26,5 @@ export const freshBook = (seed: Hex): Book => ({
   resting: SortedMap.empty(),
   anchors: [],
   lookedMs: 0,
+  rotatedMs: 0,
 });

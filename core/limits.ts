@@ -130,6 +130,10 @@ export const BOOK_IDLE_MS = 10_000;
 export const BOOK_DIALS_MAX = 4;
 /** Several things that change at once are one reason to look. */
 export const BOOK_SOON_MS = 100;
+/** How often one of the peers that we have chosen may be replaced by another. */
+export const ROTATE_MS = 300_000;
+/** A peer is behind from this many blocks on: one may be on its way. */
+export const ROTATE_BEHIND_MIN = 2;
 /** Peers of the last run that are dialed before all others. */
 export const ANCHORS_MAX = 2;
 /** When the claim of a peer that has dialed us is looked into: not if it leaves at once. Then, until it is proven. */

@@ -30,7 +30,8 @@ describe("addresses of others", () => {
       dialFirst(cluster);
       cluster.runFor(12 * MINUTE_MS);
       const counts = cluster.nodes.slice(1).map(({ index }) => outgoingOf(cluster, index));
-      expect(counts).toEqual(counts.map(() => RESERVE));
+      // One more is on trial now and then.
+      for (const count of counts) expect([RESERVE, RESERVE + 1]).toContain(count);
       // Everybody is connected with the first already: it has nobody left to dial, but all of them to tell of.
       expect(cluster.node(0).state.peers.size).toBe(11);
       for (const { state } of cluster.nodes) {

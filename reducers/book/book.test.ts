@@ -3,6 +3,7 @@ import { hear, prove } from "../../core/address-book.ts";
 import type { RpcRequest } from "../../core/channels/rpc.ts";
 import { CHANNEL_NAMES } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
   BOOK_ASK_AGAIN_MS,
   BOOK_ASK_MS,
@@ -16,10 +17,11 @@ import {
   DIAL_BACKOFF_RESET_MS,
   DIAL_REFUSED_MS,
   PEERS_ANSWER_MAX,
+  ROTATE_MS,
 } from "../../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../../core/multiaddr.ts";
 import { REJECTIONS } from "../../core/reasons.ts";
-import type { Config, State } from "../../core/state.ts";
+import type { Config, LivePeer, State } from "../../core/state.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { control, request, response, say } from "../testing/messages.ts";
 import { freshRequestId, type Party, party, type TestNode, testNode } from "../testing/node.ts";
@@ -42,6 +44,7 @@ import {
   offerFrom,
   rejectionOf,
 } from "../testing/signals.ts";
+import { worstOf } from "./rotate.ts";
 
 const ASK: RpcRequest = { tag: "peers" };
 
@@ -414,4 +417,107 @@ describe("addresses: dialing", () => {
     expect(effectsOf(node.pass(60_000), "effect/createOffer")).toEqual([]);
     expect(node.state.deadlines.byName.has("book")).toBe(false);
   });
+});
+
+describe("addresses: replacing peers", () => {
+  /** A node with four peers of its own choice, which answer everything, and more addresses. */
+  function settled(config: Partial<Config> = {}): {
+    readonly node: TestNode;
+    readonly run: (ms: number) => void;
+  } {
+    const proven = Array.from({ length: 40 }, (_, number) => somewhere(number));
+    const node = knowing([], proven, { peersMin: 1, peersMax: 16, ...config });
+    const run = (ms: number): void => {
+      for (const untilMs = node.nowMs + ms; node.nowMs < untilMs; ) {
+        const effects = node.pass(1_000);
+        for (const effect of effectsOf(effects, "effect/createOffer")) {
+          continueDial(node, effect.attemptId, [effect]);
+          openTransport(node, effect.attemptId);
+          sayHello(node, effect.attemptId);
+        }
+        for (const { attemptId, message } of effectsOf(effects, "effect/send")) {
+          if (message.tag === "ping") say(node, attemptId, control({ tag: "pong", n: message.n }));
+        }
+        for (const { attemptId } of effectsOf(effects, "effect/close")) closeTransport(node, attemptId);
+        expect(brokenInvariants(node.state)).toEqual([]);
+      }
+    };
+    wake(node);
+    run(15_000);
+    return { node, run };
+  }
+
+  const outgoing = (node: TestNode): readonly PeerId[] =>
+    [...node.state.peers.values()].flatMap(({ peerId, live }) =>
+      live?.direction === "outgoing" ? [peerId] : [],
+    );
+
+  /** The live peer with these changes. */
+  const change = (node: TestNode, peerId: PeerId, changes: Partial<LivePeer>): TestNode =>
+    node.at({
+      ...node.state,
+      peers: node.state.peers.update(peerId, (peer) => ({
+        ...peer,
+        live: peer.live === null ? null : { ...peer.live, ...changes },
+      })),
+    });
+
+  test("P25: every 5 minutes one more is tried, and the youngest of too many leaves: who serves well stays", () => {
+    const { node, run } = settled();
+    const chosen = outgoing(node);
+    expect(chosen.length).toBe(4);
+    const tried = new Set<PeerId>();
+    for (let round = 0; round < 6; round++) {
+      run(ROTATE_MS);
+      const now = outgoing(node);
+      expect(now).toEqual(expect.arrayContaining([...chosen]));
+      expect(now.length).toBeLessThanOrEqual(5);
+      for (const peerId of now) if (!chosen.includes(peerId)) tried.add(peerId);
+    }
+    expect(tried.size).toBeGreaterThanOrEqual(5);
+    expect(node.state.endings["us useless"]).toBe(tried.size - 1);
+  });
+
+  test("the worst is who is behind, then who is slow, then the youngest; anchors and the operator's never", () => {
+    const { node } = settled();
+    const bySince = [...outgoing(node)].sort((a, b) => (liveSince(node, a) ?? 0) - (liveSince(node, b) ?? 0));
+    const [anchor, second, third, youngest] = bySince as [PeerId, PeerId, PeerId, PeerId];
+    const worstIn = (of: TestNode) =>
+      of.state.attempts.get(worstOf(of.state)?.attemptId as AttemptId)?.peerId;
+    expect(worstIn(node)).toBe(youngest);
+    const slow = { promptness: "slow", asked: 1, withheld: 0, sinceMs: 0 } as const;
+    for (const [peerId, worst] of [
+      [third, third],
+      [second, youngest],
+      [anchor, youngest],
+    ] as const)
+      expect(worstIn(change(node, peerId, { record: slow }))).toBe(worst);
+    // The others announce a tip that is far ahead of the one that `third` has.
+    const tip = { ...node.state.chain.tip, height: 10 };
+    let ahead = node.at({ ...node.state, chain: { ...node.state.chain, tip } });
+    for (const peerId of [anchor, second, youngest]) {
+      const bestTip = node.state.peers.get(peerId)?.live?.bestTip ?? null;
+      ahead = change(ahead, peerId, { bestTip: bestTip === null ? null : { ...bestTip, received: tip } });
+    }
+    expect(worstIn(change(ahead, youngest, { record: slow }))).toBe(third);
+    const target = node.state.attempts.get(
+      node.state.peers.get(youngest)?.live?.attemptId as AttemptId,
+    )?.target;
+    if (target == null) throw new Error("it was dialed");
+    node.feed({ type: "command/dial", requestId: freshRequestId(), address: target });
+    expect(worstIn(node)).toBe(third);
+  });
+
+  test("nobody leaves when there are no more than peersMin", () => {
+    const { node, run } = settled({ peersMin: 6, peersMax: 8 });
+    expect(node.state.peers.size).toBe(6);
+    for (let round = 0; round < 60; round++) {
+      run(20_000);
+      expect(node.state.peers.size).toBeGreaterThanOrEqual(6);
+      expect(node.state.peers.size).toBeLessThanOrEqual(8);
+    }
+    expect(node.state.endings["us useless"] ?? 0).toBeGreaterThan(0);
+  });
+
+  const liveSince = (node: TestNode, peerId: PeerId) => node.state.peers.get(peerId)?.live?.sinceMs;
 });

@@ -13,3 +13,11 @@ export function lookSoon(draft: StateDraft): void {
   if ((draft.deadlines.byName.get("book") ?? Number.POSITIVE_INFINITY) > atMs)
     wakeAt(draft, "book", atMs, { type: "book/look" });
 }
+
+/** Peers that we have chosen ourselves, those that are being dialed included. */
+export function outgoingCount(state: State): number {
+  let count = 0;
+  for (const { live, dialing } of state.peers.values())
+    if (dialing !== null || live?.direction === "outgoing") count += 1;
+  return count;
+}

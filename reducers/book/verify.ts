@@ -5,7 +5,7 @@ import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { Attempt, State } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { attemptOf, liveAttempt, wakeAt } from "../state.ts";
-import { dialEntry, hasDialsLeft, isRested } from "./look.ts";
+import { dialEntry, hasDialsLeft, isRested } from "./dial.ts";
 import { usesBook } from "./soon.ts";
 
 /**

@@ -1,0 +1,78 @@
+import { pick } from "../../core/address-book.ts";
+import type { PeerId } from "../../core/ids.ts";
+import { ROTATE_BEHIND_MIN, ROTATE_MS } from "../../core/limits.ts";
+import { formatMultiaddr } from "../../core/multiaddr.ts";
+import type { LivePeer, Promptness, State } from "../../core/state.ts";
+import { outgoingReserve } from "../admission-budgets.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
+import { anchorsOf } from "./kept.ts";
+
+/**
+ * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, and the worst
+ * of those there are too many of leaves. Who is no better than the others is the youngest, and leaves again; so a
+ * network that works stays as it is.
+ */
+export const mayRotate = (state: State): boolean =>
+  state.timeMs >= state.book.rotatedMs + ROTATE_MS && hasDialsLeft(state);
+
+export function rotate(draft: StateDraft, context: Context): void {
+  const isFirst = draft.book.rotatedMs === 0;
+  draft.book = { ...draft.book, rotatedMs: draft.timeMs };
+  if (isFirst) return;
+  const { peersMax, peersMin } = draft.config;
+  const candidate = pick(draft.book.addresses, draft, (entry) => isDialable(draft, entry));
+  const isFull = draft.peers.size >= peersMax;
+  const { live, outgoing } = liveCounts(draft);
+  const hasSpare = outgoing > outgoingReserve(peersMax);
+  // A full node has no slot to try anybody: there the worst leaves first, if there is somebody to try.
+  if (live > peersMin && (hasSpare || (isFull && candidate !== null))) dismissWorst(draft, context);
+  if (!isFull && candidate !== null) dialEntry(draft, candidate, context);
+}
+
+/** Who is being dialed may never come: nobody leaves for that one. */
+function liveCounts({ peers }: State): { readonly live: number; readonly outgoing: number } {
+  const directions = [...peers.values()].flatMap(({ live }) => (live === null ? [] : [live.direction]));
+  return {
+    live: directions.length,
+    outgoing: directions.filter((direction) => direction === "outgoing").length,
+  };
+}
+
+function dismissWorst(draft: StateDraft, { propose }: Context): void {
+  const attemptId = worstOf(draft)?.attemptId;
+  const detail = "another peer is tried in its place";
+  if (attemptId !== undefined)
+    propose({ type: "connection/disconnect", attemptId, reason: "useless", detail });
+}
+
+/** Of those that we have chosen, without the anchors, and without what the operator wants. */
+export function worstOf(state: State): LivePeer | undefined {
+  const kept = new Set<PeerId>(anchorsOf(state).map(({ peerId }) => peerId));
+  let worst: LivePeer | undefined;
+  for (const { peerId, live } of state.peers.values()) {
+    if (live?.direction !== "outgoing" || kept.has(peerId) || isWanted(state, live)) continue;
+    if (worst === undefined || isWorse(state, live, worst)) worst = live;
+  }
+  return worst;
+}
+
+function isWanted(state: State, { attemptId }: LivePeer): boolean {
+  const target = state.attempts.get(attemptId)?.target ?? null;
+  return target !== null && state.targets.has(formatMultiaddr(target));
+}
+
+/** Behind, then slow, then young. */
+function isWorse(state: State, a: LivePeer, b: LivePeer): boolean {
+  const [aIsBehind, bIsBehind] = [isBehind(state, a), isBehind(state, b)];
+  if (aIsBehind !== bIsBehind) return aIsBehind;
+  const [aSlowness, bSlowness] = [SLOWNESS[a.record.promptness], SLOWNESS[b.record.promptness]];
+  return aSlowness === bSlowness ? a.sinceMs > b.sinceMs : aSlowness > bSlowness;
+}
+
+function isBehind({ chain }: State, { bestTip }: LivePeer): boolean {
+  if (bestTip === null) return false;
+  return (bestTip.received?.height ?? 0) + ROTATE_BEHIND_MIN <= chain.tip.height;
+}
+
+const SLOWNESS: Readonly<Record<Promptness, number>> = { prompt: 0, new: 1, slow: 2 };
