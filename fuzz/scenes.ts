@@ -1,3 +1,4 @@
+import { playAddresses } from "./scenes/addresses.ts";
 import { playCommitments } from "./scenes/commitments.ts";
 import { playConnections } from "./scenes/connections.ts";
 import { playFarBehind } from "./scenes/far-behind.ts";
@@ -28,6 +29,7 @@ export const SCENES = {
     about: "two or three nodes that dial, fall silent, are flooded and stop",
     play: playConnections,
   },
+  addresses: { about: "nodes that know one of them, which may lie", play: playAddresses },
   hub: { about: "many peers that want the same of one node at once", play: playHub },
   slots: { about: "more peers than a node has slots", play: playSlots },
   forks: { about: "chain selection between random branches, without a network", play: playForks },

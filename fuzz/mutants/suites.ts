@@ -20,6 +20,7 @@ export const SUITES: readonly Suite[] = [
   { name: "large-pools", at: 1, every: 4 },
   { name: "hub", at: 2, every: 5 },
   { name: "models", at: 4, every: 50 },
+  { name: "addresses", at: 3, every: 5 },
   { name: "withholders", at: 5, every: 10 },
   { name: "commitments", at: 7, every: 10 },
   { name: "far-behind", at: 8, every: 10 },
