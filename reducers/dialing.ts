@@ -24,7 +24,7 @@ import {
   signalDigest,
   unsignedOfferSchema,
 } from "../core/signals.ts";
-import type { Attempt, State, VerifyingReply } from "../core/state.ts";
+import type { Attempt, LivePeer, State, VerifyingReply } from "../core/state.ts";
 import { holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
 import { proveTarget } from "./book/proof.ts";
 import { bannedUntil, restsUntil } from "./penalties.ts";
@@ -224,11 +224,15 @@ export function applyReply(
     fail(attempt.id, "the reply has a bad signature", context);
   } else if (reply.tag === "rejected") {
     const rejection = REJECTIONS[reply.reason] ?? "internal";
-    const { peerId, target } = attempt;
-    const isLive = peerId !== null && livePeer(draft, peerId) !== undefined;
+    const { target } = attempt;
     // Its key has signed at this address, and we have a connection with it: what was to be proven.
-    if (rejection === "alreadyConnected" && isLive && target !== null) proveTarget(draft, target);
+    if (rejection === "alreadyConnected" && target !== null && liveOf(draft, attempt) !== undefined)
+      proveTarget(draft, target);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
+  } else if (attempt.target !== null && isVerification(draft, attempt)) {
+    // Who came by itself must not become a peer of our choice by this: the connection stays the one that it is.
+    proveTarget(draft, attempt.target);
+    fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
   } else {
     const checked = checkSdp(reply.sdp, "answer", mayBeLocal(draft, attempt));
     if (checked.tag === "bad") {
@@ -243,6 +247,15 @@ export function applyReply(
     const sdp = sdpWithCandidates(checked.bare, checked.candidates);
     context.effect({ type: "effect/applyAnswer", attemptId: attempt.id, sdp });
   }
+}
+
+const liveOf = (state: State, { peerId }: Attempt): LivePeer | undefined =>
+  peerId === null ? undefined : livePeer(state, peerId);
+
+/** Whoever is live is dialed for one reason only: to see whether its claimed address is right (7.7). */
+function isVerification(state: State, attempt: Attempt): boolean {
+  const live = liveOf(state, attempt);
+  return live !== undefined && live.sinceMs < attempt.startedMs;
 }
 
 const isSignaling = ({ phase: { tag } }: Attempt): boolean =>

@@ -273,6 +273,18 @@ describe("addresses: proof", () => {
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 
+  test("P25: if it takes the offer instead, that is a proof too, but no connection of our choice", () => {
+    const { node, peer, address } = claiming();
+    const effects = node.pass(BOOK_VERIFY_MS);
+    const attemptId = dialOf(node, peer);
+    if (attemptId === null) throw new Error("it is dialed");
+    continueDial(node, attemptId, effects);
+    expect(entryOf(node, address)).toMatchObject({ table: "tried", failures: 0 });
+    expect(node.state.attempts.get(attemptId)?.phase.tag).toBe("closing");
+    expect(liveOf(node, peer)).toMatchObject({ attemptId: peer.attemptId, direction: "incoming" });
+    expect(brokenInvariants(node.state)).toEqual([]);
+  });
+
   test.each(REJECTIONS.filter((name) => name !== "alreadyConnected"))(
     "P17: another answer there, %s, proves nothing",
     (name) => {
