@@ -211,6 +211,8 @@ export type ConnectionAction =
   | { readonly type: "connection/checkReady"; readonly attemptId: AttemptId }
   | { readonly type: "connection/ready"; readonly attemptId: AttemptId; readonly peerId: PeerId }
   | { readonly type: "connection/replayEarly"; readonly attemptId: AttemptId }
+  /** All slots for who dials us are taken: somebody gives way, so that the next one can try. */
+  | { readonly type: "connection/makeRoom" }
   | {
       /** We end the connection: Goodbye, penalty, close. */
       readonly type: "connection/disconnect";

@@ -103,6 +103,10 @@ export const DIAL_TARGETS_MAX = 1_024;
 export const PEERS_MAX_DEFAULT = 100;
 /** Slots that incoming connections cannot use. */
 export const OUTGOING_RESERVE = 8;
+/** With fewer slots a full node refuses who comes; from here on somebody gives way (P25). */
+export const EVICTION_SLOTS_MIN = 8;
+/** So many at most are kept for each merit: for answering fast, and for having served most. */
+export const EVICTION_PROTECTED_MAX = 8;
 export const USER_AGENT_BYTES_MAX = 64;
 export const PING_AFTER_MS = 10_000;
 export const PONG_TIMEOUT_MS = 10_000;

@@ -16,14 +16,16 @@ import type { StateDraft } from "./rules.ts";
 /** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
 export function hasRoom(state: State, peerId: PeerId): boolean {
   if (state.peers.has(peerId)) return true;
-  const { peersMax } = state.config;
-  const reserve = Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
   let incoming = 0;
   for (const { live, dialing } of state.peers.values()) {
     if (dialing === null && live?.direction !== "outgoing") incoming += 1;
   }
-  return state.peers.size < peersMax && incoming < peersMax - reserve;
+  return state.peers.size < state.config.peersMax && incoming < incomingMax(state);
 }
+
+/** Slots for who dials us: the others are for our own dials. */
+export const incomingMax = ({ config: { peersMax } }: State): number =>
+  peersMax - Math.min(OUTGOING_RESERVE, Math.floor(peersMax / 4));
 
 /** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
 export function takeTokens(draft: StateDraft, address: string, group: string): number {

@@ -15,6 +15,7 @@ import type { Attempt, LivePeer, State } from "../core/state.ts";
 import { abandon, endAttempt, forgetAttemptWakes } from "./attempts.ts";
 import { deliver, receiveBytes } from "./channels/receive.ts";
 import { answerWaiting } from "./channels/rpc.ts";
+import { eviction } from "./eviction.ts";
 import { endLive, leave } from "./leave.ts";
 import { punish } from "./penalties.ts";
 import { freshRecord } from "./record.ts";
@@ -27,6 +28,8 @@ import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer,
 type ConnectionEvent = Exclude<TransportEvent, { type: "event/localDescription" }>;
 
 export const connection: Rules<ConnectionAction | ConnectionEvent> = {
+  ...eviction,
+
   "event/connected": {
     enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "connecting",
     reduce: (draft, { attemptId, fingerprint, remoteAddress }, { dispatch }) => {
@@ -224,6 +227,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
         propose({ type: "stream/peerReady", peerId });
         propose({ type: "discovery/givePermit", peerId, attemptId });
         propose({ type: "exchange/givePermits" });
+        propose({ type: "connection/makeRoom" });
         return;
       }
       updateAttempt(draft, attemptId, (attempt) => {

@@ -29,8 +29,8 @@ export function openTransport(
   node: TestNode,
   attemptId: AttemptId,
   channels: readonly ChannelName[] = CHANNEL_NAMES,
+  remoteAddress = PUBLIC_IP,
 ): void {
-  const remoteAddress = PUBLIC_IP;
   node.feed({ type: "event/connected", attemptId, fingerprint: FINGERPRINT, remoteAddress });
   for (const channel of channels) node.feed({ type: "event/channelOpened", attemptId, channel });
 }
@@ -51,9 +51,9 @@ export const dialedPeer = (node: TestNode, name: string, options: PeerOptions = 
 function connect(
   node: TestNode,
   { attemptId, publicKey, peerId }: TestPeer,
-  { channels }: PeerOptions,
+  { channels, remoteAddress }: PeerOptions,
 ): TestPeer {
-  openTransport(node, attemptId);
+  openTransport(node, attemptId, CHANNEL_NAMES, remoteAddress);
   sayHello(node, attemptId, channels);
   assert(node.state.peers.get(peerId)?.live?.attemptId === attemptId, "the peer is ready");
   return { attemptId, publicKey, peerId };
