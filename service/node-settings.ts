@@ -17,6 +17,8 @@ export interface NodeSettings {
   readonly peersMax: number;
   /** With fewer it asks its peers for others. */
   readonly peersMin: number;
+  /** What all connections may send together, in messages; null: no limit. */
+  readonly uploadBytesPerSecond: number | null;
   readonly admission: AdmissionLimits;
   readonly trustedProxies: readonly string[];
   /** Transactions the pool holds at most. */
@@ -44,6 +46,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   peers: [],
   peersMax: PEERS_MAX_DEFAULT,
   peersMin: PEERS_MAX_DEFAULT / 2,
+  uploadBytesPerSecond: null,
   admission: DEFAULT_ADMISSION,
   trustedProxies: [],
   capacity: TRANSACTION_CAPACITY_DEFAULT,

@@ -18,6 +18,7 @@ import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
 import { createSyncLog } from "./sync-log.ts";
 import { createTipHistory, type TipHistory } from "./tips.ts";
+import { createUpload, type Upload } from "./webrtc/upload.ts";
 import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
 
 export interface NodeOptions extends NodeSettings {
@@ -73,7 +74,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     trustedProxies: options.trustedProxies,
   });
   const address = listenAddress(options.listen, signaling.port, crypto.peerId);
-  const transport = createWebrtcTransport({ emit, bindAddress: bindAddressOf(options) });
+  const transport = createWebrtcTransport({
+    emit,
+    bindAddress: bindAddressOf(options),
+    upload: uploadOf(options),
+  });
   const answers = new Map<RequestId, (result: CommandResult) => void>();
   const operator: Services["operator"] = {
     answer: (requestId, result) => {
@@ -187,6 +192,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopped" };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function uploadOf({ uploadBytesPerSecond }: NodeOptions): Upload | undefined {
+  if (uploadBytesPerSecond === null) return undefined;
+  return createUpload({
+    bytesPerSecond: uploadBytesPerSecond,
+    clock: () => performance.now(),
+    after: (ms, run) => setTimeout(run, ms).unref(),
+  });
+}
 
 function recorderOf({ record, log }: NodeOptions, initial: State): Recorder | undefined {
   if (record === null) return undefined;

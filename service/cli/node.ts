@@ -99,6 +99,7 @@ async function start(
     listen,
     peers: config.peer,
     peersMax: config.maxPeers,
+    uploadBytesPerSecond: config.maxUpload,
     peersMin: config.minPeers ?? Math.floor(config.maxPeers / 2),
     admission: config.admissionPerIp === null ? DEFAULT_ADMISSION : admissionPerIp(config.admissionPerIp),
     trustedProxies: config.trustedProxy,
