@@ -79,6 +79,9 @@ export const ADMISSION_GROUP_BURST = 32;
 export const ADMISSION_GROUP_PER_SECOND = 2;
 export const ADMISSION_GLOBAL_BURST = 64;
 export const ADMISSION_GLOBAL_PER_SECOND = 50;
+/** This part of the global burst is for groups of addresses that have asked for nothing in ADMISSION_QUIET_MS. */
+export const ADMISSION_QUIET_SHARE = 0.5;
+export const ADMISSION_QUIET_MS = 60_000;
 export const HALF_OPEN_MAX = 64;
 export const HALF_OPEN_PER_GROUP_MAX = 4;
 /** Retry-After of a refused request, seconds: a refused request is back when one token has come. */
