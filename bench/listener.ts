@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { pino } from "pino";
 import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
@@ -18,16 +19,24 @@ const node = await startNode({
 });
 
 const SAMPLE_MS = 20;
+const DELAY_RESOLUTION_MS = 5;
 let halfOpenMax = 0;
 setInterval(() => {
   const halfOpen = [...node.state().attempts.values()].filter(({ phase }) => phase.tag !== "ready").length;
   halfOpenMax = Math.max(halfOpenMax, halfOpen);
 }, SAMPLE_MS).unref();
 
+const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+delay.enable();
+
 process.on("disconnect", () => process.exit());
 // Whatever the parent says, it is answered with what is in use.
 process.on("message", () => {
   globalThis.gc?.();
-  process.send?.({ ...usage(), halfOpenMax });
+  const { endings, peers } = node.state();
+  // The histogram counts the time between two looks: what is above its resolution is delay.
+  const delayMsP99 = Math.max(0, delay.percentile(99) / 1e6 - DELAY_RESOLUTION_MS);
+  process.send?.({ ...usage(), halfOpenMax, endings, peers: peers.size, delayMsP99 });
+  delay.reset();
 });
 process.send?.(node.address);

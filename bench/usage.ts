@@ -6,6 +6,8 @@ export interface Usage {
   readonly rssBytes: number;
   readonly threads: number;
   readonly descriptors: number;
+  /** What keeps Node.js alive: timers, sockets, and so on. */
+  readonly handles: number;
   /** Processor time so far, microseconds. */
   readonly cpuUs: number;
 }
@@ -16,6 +18,7 @@ export function usage(): Usage {
     rssBytes: process.memoryUsage().rss,
     threads: Number(threads),
     descriptors: readdirSync("/proc/self/fd").length,
+    handles: process.getActiveResourcesInfo().length,
     cpuUs: cpuUs(),
   };
 }
