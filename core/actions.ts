@@ -3,6 +3,7 @@ import type { RelayAction } from "./actions/relay.ts";
 import type { StreamAction } from "./actions/stream.ts";
 import type { SyncAction } from "./actions/sync.ts";
 import type { WorkAction } from "./actions/work.ts";
+import type { BanSubject } from "./bans.ts";
 import type { Block, BlockHeader, Commitment } from "./block.ts";
 import type { Hex } from "./bytes.ts";
 import type { BlockVerdict, ItemRef, ItemVerdict, TipChange } from "./chain.ts";
@@ -173,6 +174,14 @@ export type Command =
     }
   | { readonly type: "command/produce"; readonly requestId: RequestId; readonly isOn: boolean }
   | { readonly type: "command/work"; readonly requestId: RequestId; readonly isOn: boolean }
+  | {
+      readonly type: "command/ban";
+      readonly requestId: RequestId;
+      readonly subject: BanSubject;
+      /** Null: for ever. */
+      readonly forMs: number | null;
+    }
+  | { readonly type: "command/unban"; readonly requestId: RequestId; readonly subject: BanSubject }
   | { readonly type: "command/stop" };
 
 /** Section 3: dialing and admission, until a connection object exists. */

@@ -133,6 +133,18 @@ export const STRIKES_WINDOW_MS = 600_000;
 export const STRIKES_REST_MS = 1_800_000;
 /** Keys with a ban or strikes that are remembered; the one that ends first is forgotten. */
 export const OFFENDERS_MAX = 10_000;
+/** Violations by so many different keys of one address group within the window shut it out to unknown keys. */
+export const GROUP_OFFENDERS_MAX = 3;
+export const GROUP_WINDOW_MS = 600_000;
+export const GROUP_BAN_MS = 600_000;
+/** Address groups with a ban or violations that are remembered; the one that ends first is forgotten. */
+export const GROUPS_MAX = 4_096;
+/** A key that was ready for so long is known: what others of its address group do is not held against it. */
+export const ACQUAINTED_AFTER_MS = 600_000;
+/** Known keys that are remembered when they have left; who left first is forgotten. */
+export const ACQUAINTED_MAX = 1_024;
+/** Bans of the operator, which nothing pushes out of the tables. */
+export const OPERATOR_BANS_MAX = 1_024;
 
 // Transactions (7.4)
 export const INFOS_MAX = 32;

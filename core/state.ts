@@ -30,6 +30,7 @@ import type { DialAddress } from "./multiaddr.ts";
 import { emptyPool } from "./pool-log.ts";
 import type { FetchedPool, PoolInfo, PoolName, Pools } from "./pools.ts";
 import type { Priority } from "./priority.ts";
+import type { Reason } from "./reasons.ts";
 import { createRng, drawHex, type Rng } from "./rng.ts";
 import type { SoundSdp } from "./sdp.ts";
 import { SortedMap } from "./sorted-map.ts";
@@ -58,6 +59,10 @@ export interface State extends KernelState {
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
   readonly offenders: SortedMap<PeerId, Offender>;
+  /** Address groups that are shut out, or may come to be (section 5). */
+  readonly groups: SortedMap<string, OffendingGroup>;
+  /** Keys that were ready for ACQUAINTED_AFTER_MS, and when they left. */
+  readonly acquainted: SortedMap<PeerId, number>;
   /** Connections that ended, by who ended them and why: `us timeout`. */
   readonly endings: Readonly<Record<string, number>>;
   readonly chain: ChainState;
@@ -298,9 +303,20 @@ export interface Target {
 }
 
 export interface Offender {
+  /** FOREVER_MS: it does not end. */
   readonly bannedUntilMs: number;
+  /** Why it was banned last: a violation, or the operator. */
+  readonly bannedFor: Reason | null;
   readonly restUntilMs: number;
   readonly strikesMs: readonly number[];
+}
+
+/** The addresses that one host may choose from: what one key is banned for another could do again (section 5). */
+export interface OffendingGroup {
+  readonly bannedUntilMs: number;
+  readonly bannedFor: Reason | null;
+  /** The last one of each key, oldest first, since the last ban. */
+  readonly violations: readonly { readonly peerId: PeerId; readonly atMs: number }[];
 }
 
 /** An announced item on its way into the pool. */
@@ -356,6 +372,8 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
     exchangeBudget: { tokens: EXCHANGE_PERMITS, atMs: timeMs },
     targets: SortedMap.empty(),
     offenders: SortedMap.empty(),
+    groups: SortedMap.empty(),
+    acquainted: SortedMap.empty(),
     endings: {},
     chain: genesisState(config.chain),
     sync: freshSync,

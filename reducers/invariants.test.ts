@@ -297,7 +297,7 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
       offenders: SortedMap.from(
         Array.from({ length: OFFENDERS_MAX + 1 }, (_, index) => [
           `offender ${index}` as PeerId,
-          { bannedUntilMs: 0, restUntilMs: 0, strikesMs: [] },
+          { bannedUntilMs: 0, bannedFor: null, restUntilMs: 0, strikesMs: [] },
         ]),
       ),
     }),

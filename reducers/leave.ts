@@ -5,7 +5,7 @@ import type { Reason } from "../core/reasons.ts";
 import type { Attempt } from "../core/state.ts";
 import { forgetAttemptWakes, releaseSlot } from "./attempts.ts";
 import { withdraw } from "./fetch.ts";
-import { bannedUntil } from "./penalties.ts";
+import { bannedUntil, noteAcquaintance } from "./penalties.ts";
 import { setWaiting } from "./pools.ts";
 import { keepResume } from "./resume.ts";
 import type { Context, StateDraft } from "./rules.ts";
@@ -75,6 +75,7 @@ export function endLive(
     forgetWake(draft, `rpc ${id} ${attemptId}`);
   }
   keepResume(draft, peerId, live);
+  noteAcquaintance(draft, peerId, live);
   updatePeer(draft, peerId, (peer) => {
     peer.live = null;
   });
