@@ -45,6 +45,13 @@ export const bans: Rules<BanCommand> = {
 /** All bans that run, groups first, each kind in order. */
 export const listBans = (state: State): readonly Ban[] => [...groupBans(state), ...keyBans(state)];
 
+/** The state with the bans that a former process has left, as far as they still run. */
+export function withBans(state: State, kept: readonly Ban[]): State {
+  const draft: StateDraft = { ...state };
+  for (const ban of kept) if (ban.untilMs > state.timeMs) impose(draft, ban);
+  return draft;
+}
+
 function banRefusal(state: State, subject: BanSubject): CommandResult | null {
   if (subject.tag === "key" && subject.peerId === state.config.peerId)
     return { tag: "invalid", detail: "that is the key of this node itself" };
