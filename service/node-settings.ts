@@ -33,6 +33,8 @@ export interface NodeSettings {
   readonly workFee: bigint | null;
   /** A directory of its own for what is streamed to this node; null: that is kept in memory. */
   readonly streams: string | null;
+  /** The file in which bans are kept; null: they end with the process. */
+  readonly bans: string | null;
   /** A new directory for the recording of this run. */
   readonly record: string | null;
 }
@@ -55,6 +57,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   produce: null,
   workFee: null,
   streams: null,
+  bans: null,
   record: null,
 };
 

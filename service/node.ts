@@ -7,6 +7,8 @@ import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
 import { initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
+import { withBans } from "../reducers/bans.ts";
+import { createBansFile, readBans } from "./bans-file.ts";
 import type { EmbeddedChain } from "./chain/chain.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
@@ -56,10 +58,11 @@ const STOP_POLL_MS = 10;
 
 /**
  * Composes a node: the pure core and the services around it.
- * @throws Error that says what to do if it cannot listen or record
+ * @throws Error that says what to do if it cannot listen, record, or read what a former process has left
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { log } = options;
+  const keptBans = options.bans === null ? [] : readBans(options.bans, log);
   let store: Store | undefined;
   const emit = (input: Parameters<Store["input"]>[0]): void => store?.input(input);
 
@@ -90,7 +93,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const startedMs = clock();
   const seed = toHex(randomBytes(32));
-  const initial = initialState(configOf(options, crypto, chain, address), seed, startedMs);
+  const fresh = initialState(configOf(options, crypto, chain, address), seed, startedMs);
+  const initial = withBans(fresh, keptBans);
+  const bansFile = options.bans === null ? undefined : createBansFile(options.bans, initial, log);
   const tips = createTipHistory(initial.chain);
   const logSync = createSyncLog(log, clock);
   const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
@@ -110,6 +115,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     chain.abandonSnark();
     streams.release();
     await signaling.close();
+    await bansFile?.close();
     await recorder?.close();
   };
 
@@ -129,6 +135,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
         logAction(log, action, { state, undone: tips.undone(), transactionsIn });
       }
+      bansFile?.observe(state);
       logSync(state);
     },
     onBug: (error, input, timeMs) => {

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import { DEFAULT_ADMISSION } from "../../core/state.ts";
 import { type Api, startApi } from "../api.ts";
+import { BANS_FILE_NAME } from "../bans-file.ts";
 import { contradictionIn, type NodeConfig, parseSettings, resolveConfig, type Settings } from "../config.ts";
 import { ephemeralKey, loadOrCreateKey } from "../key-file.ts";
 import { createLogger } from "../log.ts";
@@ -11,6 +12,7 @@ import { type RunningNode, startNode } from "../node.ts";
 import { admissionPerIp } from "../node-settings.ts";
 import { RecordingError } from "../recorder.ts";
 import type { ListenAddress } from "../signaling-server.ts";
+import { StateFileError } from "../state-file.ts";
 import { announce } from "./banner.ts";
 import { EXIT_BUG, EXIT_USER_ERROR, listenError, systemCode, UserError, userErrorOf } from "./errors.ts";
 import { freePort } from "./free-port.ts";
@@ -109,6 +111,7 @@ async function start(
     produce: config.produce,
     workFee: config.snarkWorker ? config.fee : null,
     streams: data === null ? null : join(data, STREAMS_DIRECTORY),
+    bans: data === null ? null : join(data, BANS_FILE_NAME),
     record,
     log,
   }).catch(async (error: unknown) => {
@@ -125,7 +128,7 @@ async function start(
 
 /** What the user can change becomes a UserError, everything else stays the bug it is. */
 async function startError(error: unknown, flag: string, address: ListenAddress | null): Promise<unknown> {
-  if (error instanceof RecordingError) return userErrorOf(error);
+  if (error instanceof RecordingError || error instanceof StateFileError) return userErrorOf(error);
   const code = systemCode(error);
   if (code === undefined || address === null) return error;
   const free = code === "EADDRINUSE" ? await freePort(address.host, address.port + 1) : undefined;
