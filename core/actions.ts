@@ -196,6 +196,15 @@ export type SignalAction =
       readonly rejection: Rejection | null;
       readonly retryAfterMs: number;
     }
+  | {
+      /** It ended by a Goodbye, ours or theirs, before it was ready: written to the log by the service. */
+      readonly type: "attempt/ended";
+      readonly attemptId: AttemptId;
+      readonly peerId: PeerId | null;
+      readonly reason: Reason;
+      readonly by: "us" | "them" | "world";
+      readonly detail: string;
+    }
   | { readonly type: "attempt/expire"; readonly attemptId: AttemptId }
   | {
       /** What came of an offer that went by a relay; null: nothing did. */

@@ -22,6 +22,11 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
         backOff(draft, attempt.target, { attempt, rejection, retryAfterMs }, context);
     },
   },
+  "attempt/ended": {
+    enabled: () => true,
+    // What there was to change has been changed: this tells of it.
+    reduce: () => {},
+  },
   "attempt/expire": {
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
     reduce: (_draft, { attemptId }, context) => {

@@ -38,6 +38,8 @@ export function leave(
   if (!wasReady && attempt.target !== null && !hasOther) {
     backOff(draft, attempt.target, { attempt, rejection: null, retryAfterMs: leastWaitMs }, context);
   }
+  if (!wasReady)
+    context.dispatch({ type: "attempt/ended", attemptId: attempt.id, peerId: attempt.peerId, ...ending });
   forgetAttemptWakes(draft, attempt.id);
   releaseSlot(draft, attempt);
   updateAttempt(draft, attempt.id, (closing) => {

@@ -2,10 +2,15 @@ import { type Logger, pino } from "pino";
 import { expect, test } from "vitest";
 import type { TipChange } from "../core/chain.ts";
 import type { Hash } from "../core/ids.ts";
+import { REASONS, REJECTIONS } from "../core/reasons.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { State } from "../core/state.ts";
 import type { Download } from "../core/streams.ts";
 import { freshSync, type Stage } from "../core/sync.ts";
+import { control, say } from "../reducers/testing/messages.ts";
+import { cause, party, testNode } from "../reducers/testing/node.ts";
+import { openTransport, readyPeer } from "../reducers/testing/peers.ts";
+import { dialTo, offerFrom, PUBLIC_IP, rejectionOf } from "../reducers/testing/signals.ts";
 import { type ActionContext, logAction } from "./log.ts";
 import { initial } from "./recording.fixture.ts";
 import { createSyncLog } from "./sync-log.ts";
@@ -45,6 +50,7 @@ test("log: a new best tip is told with its height, its transactions, and what it
   };
   const context = (undone: number | null): ActionContext => ({
     state: initial,
+    before: initial,
     undone,
     transactionsIn: () => 3,
   });
@@ -140,4 +146,77 @@ test("log: following a tip that is a few blocks ahead is not told", () => {
     note(initial);
   }
   expect(lines).toEqual([]);
+});
+
+/** What a node writes of what happens to it, but for the times. */
+function loggedNode() {
+  const { log, lines } = logged();
+  let before: State | undefined;
+  const node = testNode({}, "us", (_, { actions, state }) => {
+    for (const action of actions)
+      logAction(log, action, { state, before: before ?? state, undone: null, transactionsIn: () => null });
+    before = state;
+  });
+  return { node, lines };
+}
+
+test("log: every end of a live connection is told once, with who, why and the details", () => {
+  for (const [number, reason] of REASONS.entries()) {
+    const { node, lines } = loggedNode();
+    const [ours, theirs] = [readyPeer(node, "ours"), readyPeer(node, "theirs")];
+    lines.length = 0;
+    const detail = "because";
+    cause(node, { type: "connection/disconnect", attemptId: ours.attemptId, reason, detail });
+    say(node, theirs.attemptId, control({ tag: "goodbye", reason: number, banMs: 0 }));
+    const told = { level: 30, reason, msg: "peer disconnected" };
+    expect(lines).toEqual([
+      { ...told, peerId: ours.peerId, by: "us", detail },
+      { ...told, peerId: theirs.peerId, by: "them", detail: "Goodbye" },
+    ]);
+  }
+  const { node, lines } = loggedNode();
+  const { attemptId, peerId } = readyPeer(node, "lost");
+  lines.length = 0;
+  node.feed({ type: "event/connectionClosed", attemptId, error: "ICE failed" });
+  expect(lines).toMatchObject([{ peerId, reason: "connectionLost", by: "world", detail: "ICE failed" }]);
+});
+
+test("log: an attempt that ends before it is ready is told once, with who and why", () => {
+  const { node, lines } = loggedNode();
+  const { attemptId, peerId } = offerFrom(node, party("peer"));
+  openTransport(node, attemptId, ["control"]);
+  say(node, attemptId, control({ tag: "pong", n: 0 }));
+  expect(lines).toMatchObject([
+    { attempt: attemptId, peerId, reason: "badState", by: "us", msg: "connection attempt ended" },
+  ]);
+  lines.length = 0;
+  const dial = dialTo(node, party("other"), "connecting");
+  node.feed({ type: "event/connectionClosed", attemptId: dial.attemptId, error: "no route" });
+  expect(lines.filter(({ msg }) => msg === "connection attempt failed")).toEqual([
+    {
+      level: 30,
+      attempt: dial.attemptId,
+      peerId: dial.peerId,
+      direction: "outgoing",
+      detail: "no route",
+      msg: "connection attempt failed",
+    },
+  ]);
+});
+
+test("log: a refusal is told once, ours with the key and the address, theirs with the key", () => {
+  const { node, lines } = loggedNode();
+  const peer = offerFrom(node, party("peer"), { isSigned: false });
+  expect(lines).toMatchObject([
+    { peerId: peer.peerId, address: PUBLIC_IP, rejection: "badSignature", by: "us", msg: "offer refused" },
+  ]);
+  lines.length = 0;
+  const dial = dialTo(node, party("other"), "openingReply");
+  const { attemptId } = dial;
+  const plaintext = rejectionOf(node, attemptId, REJECTIONS.indexOf("capacity"), 0);
+  node.feed({ type: "event/envelopeOpened", attemptId, plaintext });
+  node.feed({ type: "event/signatureChecked", attemptId, valid: true });
+  expect(lines).toMatchObject([
+    { peerId: dial.peerId, rejection: "capacity", by: "them", detail: "refused: capacity" },
+  ]);
 });

@@ -1,10 +1,11 @@
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import type { Action } from "../core/actions.ts";
-import type { Hash } from "../core/ids.ts";
+import { hexToPeerId } from "../core/identity.ts";
+import type { AttemptId, Hash } from "../core/ids.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { Rejection } from "../core/reasons.ts";
-import type { State } from "../core/state.ts";
+import type { Attempt, State } from "../core/state.ts";
 
 export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -27,6 +28,8 @@ export function createLogger(level: LogLevel, asJson: boolean): Logger {
 export interface ActionContext {
   /** After the step. */
   readonly state: State;
+  /** Before it: an attempt that has ended in it is known there only. */
+  readonly before: State;
   /** Blocks that the last adoption of a tip has undone. */
   readonly undone: number | null;
   /** Transactions of an applied block; null if its body was not needed here. */
@@ -68,15 +71,26 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
       log.info({ peerId, reason, by, detail }, "peer disconnected");
       return;
     }
-    case "attempt/fail":
-      log.info({ attempt: action.attemptId, detail: action.detail }, "connection attempt failed");
+    case "attempt/ended": {
+      const { attemptId, peerId, reason, by, detail } = action;
+      log.info({ attempt: attemptId, peerId, reason, by, detail }, "connection attempt ended");
       return;
-    case "admission/reject":
-      log[rejectionLevel(action.rejection)](
-        { attempt: action.attemptId, rejection: action.rejection },
-        "offer refused",
-      );
+    }
+    case "attempt/fail": {
+      const { attemptId, rejection, detail } = action;
+      const { peerId = null, direction } = attemptIn(context, attemptId) ?? {};
+      const by = rejection === null ? {} : { rejection, by: "them" };
+      log.info({ attempt: attemptId, peerId, direction, ...by, detail }, "connection attempt failed");
       return;
+    }
+    case "admission/reject": {
+      const { attemptId, rejection, retryAfterMs } = action;
+      const address = attemptIn(context, attemptId)?.remote?.address;
+      // Before the signature is checked the key is only what the offer says.
+      const told = { attempt: attemptId, peerId: hexToPeerId(action.to), address, rejection, by: "us" };
+      log[rejectionLevel(rejection)](retryAfterMs > 0 ? { ...told, retryAfterMs } : told, "offer refused");
+      return;
+    }
     case "dial/start": {
       const target = state.targets.get(action.address);
       if (target !== undefined) log.debug({ address: formatMultiaddr(target.address) }, "dialing");
@@ -94,6 +108,9 @@ const SYNC_FAILURES = {
   "sync/giveUp": "a better tip cannot be had now",
   "sync/condemn": "a block is invalid",
 } as const;
+
+const attemptIn = ({ state, before }: ActionContext, attemptId: AttemptId): Attempt | undefined =>
+  state.attempts.get(attemptId) ?? before.attempts.get(attemptId);
 
 const rejectionLevel = (rejection: Rejection): "debug" | "info" =>
   rejection === "alreadyConnected" ? "debug" : "info";

@@ -99,6 +99,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const tips = createTipHistory(initial.chain);
   const logSync = createSyncLog(log, clock);
   const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
+  let before = initial;
   let recorder: Recorder | undefined;
   let finish: (error?: unknown) => void = () => undefined;
   const ended = new Promise<unknown>((resolve) => {
@@ -133,8 +134,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       recorder?.record(input, timeMs, state);
       for (const action of actions) {
         if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
-        logAction(log, action, { state, undone: tips.undone(), transactionsIn });
+        logAction(log, action, { state, before, undone: tips.undone(), transactionsIn });
       }
+      before = state;
       bansFile?.observe(state);
       logSync(state);
     },
