@@ -1,15 +1,35 @@
 import { describe, expect, test } from "vitest";
 import { addressGroup } from "../core/address.ts";
 import { type BanSubject, FOREVER_MS, parseSubject } from "../core/bans.ts";
-import { BAN_MS, GROUP_BAN_MS, OPERATOR_BANS_MAX } from "../core/limits.ts";
+import { decode, encode } from "../core/codec/codec.ts";
+import { BAN_MS, ENVELOPE_BYTES_MAX, GROUP_BAN_MS, OPERATOR_BANS_MAX } from "../core/limits.ts";
+import { REJECTIONS } from "../core/reasons.ts";
 import type { CommandResult } from "../core/services.ts";
+import { offerSchema, unsignedRejectedSchema } from "../core/signals.ts";
 import { listBans, withBans } from "./bans.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { getNext, say } from "./testing/messages.ts";
 import { freshRequestId, type Party, party, type TestNode, testNode } from "./testing/node.ts";
-import { closeTransport, dialedPeer, liveOf, openTransport, readyPeer, sayHello } from "./testing/peers.ts";
+import {
+  closeTransport,
+  dialedPeer,
+  liveOf,
+  openTransport,
+  readyPeer,
+  sayHello,
+  type TestPeer,
+} from "./testing/peers.ts";
 import { effectOf, effectsOf, endings, goodbyes } from "./testing/results.ts";
-import { addressOf, continueDial, dialTo, knock, offerFrom, PUBLIC_IP } from "./testing/signals.ts";
+import {
+  addressOf,
+  continueDial,
+  dialTo,
+  envelopeAround,
+  knock,
+  offerFrom,
+  offerOf,
+  PUBLIC_IP,
+} from "./testing/signals.ts";
 
 const HOUR_MS = 3_600_000;
 const GROUP: BanSubject = { tag: "group", group: addressGroup(PUBLIC_IP) };
@@ -136,6 +156,50 @@ describe("command/ban", () => {
     const last = (subject: BanSubject): string =>
       effectOf(ban(node, subject).effects, "effect/answerCommand").result.tag;
     expect([last(GROUP), last({ tag: "group", group: "60.0.0.0/24" })]).toEqual(["unavailable", "banned"]);
+  });
+});
+
+describe("bans: offers that a relay brings", () => {
+  /** An offer of somebody over a relay, as far as the answer to it. @returns `rejection` or `answered` */
+  function relayed(node: TestNode, relay: TestPeer, from: Party): string {
+    const offer = offerOf(node, from);
+    const message = { tag: "offer", from: from.publicKey, offer: envelopeAround(new Uint8Array(1)) } as const;
+    const brought = say(node, relay.attemptId, { channel: "signaling/exchange", message });
+    const { attemptId } = effectOf(brought.effects, "effect/openEnvelope");
+    const plaintext = encode(offerSchema, offer);
+    const effects = [
+      ...node.feed({ type: "event/envelopeOpened", attemptId, plaintext }).effects,
+      ...node.feed({ type: "event/signatureChecked", attemptId, valid: true }).effects,
+    ];
+    const [seal] = effectsOf(effects, "effect/sealSignal");
+    if (seal === undefined) {
+      expect(effectsOf(effects, "effect/createAnswer")).toHaveLength(1);
+      return "answered";
+    }
+    const decoded = decode(unsignedRejectedSchema, seal.unsigned, ENVELOPE_BYTES_MAX);
+    return decoded.tag === "decoded" ? `${REJECTIONS[decoded.value.reason]}` : "unreadable";
+  }
+
+  test("a banned key is refused like any other offer of it", () => {
+    const node = testNode();
+    const relay = readyPeer(node, "relay");
+    ban(node, keyOf(party("peer")));
+    expect(relayed(node, relay, party("peer"))).toBe("banned");
+  });
+
+  test("the relay's own group is not held against them", () => {
+    const node = testNode();
+    const relay = readyPeer(node, "relay", { selected: "60.1.1.1" });
+    for (const name of ["a", "b", "c"]) {
+      const { attemptId } = readyPeer(node, name, { selected: "60.1.1.2" });
+      say(node, attemptId, getNext(0));
+      say(node, attemptId, getNext(0));
+    }
+    expect(listBans(node.state).map(({ subject }) => subject)).toContainEqual({
+      tag: "group",
+      group: "60.1.1.0/24",
+    });
+    expect(relayed(node, relay, party("peer"))).toBe("answered");
   });
 });
 
