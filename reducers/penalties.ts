@@ -34,7 +34,8 @@ export function punish(draft: StateDraft, peerId: PeerId, reason: Reason, select
     case "neutral":
       return;
     case "violation":
-      if (known.bannedUntilMs < draft.timeMs + BAN_MS) banKey(draft, peerId, draft.timeMs + BAN_MS, reason);
+      // A ban runs from the violation: the connections that end because of it do not prolong it.
+      if (bannedUntil(draft, peerId) === 0) banKey(draft, peerId, draft.timeMs + BAN_MS, reason);
       if (selected !== null) blameGroup(draft, peerId, selected, reason);
       return;
     case "unreliable": {

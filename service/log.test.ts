@@ -7,11 +7,11 @@ import { SortedMap } from "../core/sorted-map.ts";
 import type { State } from "../core/state.ts";
 import type { Download } from "../core/streams.ts";
 import { freshSync, type Stage } from "../core/sync.ts";
-import { control, say } from "../reducers/testing/messages.ts";
-import { cause, party, testNode } from "../reducers/testing/node.ts";
+import { control, getNext, say } from "../reducers/testing/messages.ts";
+import { cause, freshRequestId, party, testNode } from "../reducers/testing/node.ts";
 import { openTransport, readyPeer } from "../reducers/testing/peers.ts";
 import { dialTo, offerFrom, PUBLIC_IP, rejectionOf } from "../reducers/testing/signals.ts";
-import { type ActionContext, logAction } from "./log.ts";
+import { type ActionContext, logAction, logShutOut } from "./log.ts";
 import { initial } from "./recording.fixture.ts";
 import { createSyncLog } from "./sync-log.ts";
 import { syncProgress } from "./sync-progress.ts";
@@ -155,6 +155,7 @@ function loggedNode() {
   const node = testNode({}, "us", (_, { actions, state }) => {
     for (const action of actions)
       logAction(log, action, { state, before: before ?? state, undone: null, transactionsIn: () => null });
+    logShutOut(log, before ?? state, state);
     before = state;
   });
   return { node, lines };
@@ -218,5 +219,34 @@ test("log: a refusal is told once, ours with the key and the address, theirs wit
   node.feed({ type: "event/signatureChecked", attemptId, valid: true });
   expect(lines).toMatchObject([
     { peerId: dial.peerId, rejection: "capacity", by: "them", detail: "refused: capacity" },
+  ]);
+});
+
+test("log: an address group that is shut out is told once, and what the operator bans", () => {
+  const { node, lines } = loggedNode();
+  for (const name of ["a", "b", "c", "d"]) {
+    const { attemptId } = readyPeer(node, name, { selected: "60.1.1.7" });
+    say(node, attemptId, getNext(0));
+    say(node, attemptId, getNext(0));
+    node.pass(600_000);
+  }
+  expect(lines.filter(({ msg }) => msg === "address group shut out")).toEqual([]);
+  for (const name of ["e", "f", "g"]) {
+    const { attemptId } = readyPeer(node, name, { selected: "60.1.1.7" });
+    say(node, attemptId, getNext(0));
+    say(node, attemptId, getNext(0));
+  }
+  node.pass(1_000);
+  const shutOut = { group: "60.1.1.0/24", reason: "overLimit", forMs: 600_000, level: 30 };
+  expect(lines.filter(({ msg }) => msg === "address group shut out")).toEqual([
+    { ...shutOut, msg: "address group shut out" },
+  ]);
+  lines.length = 0;
+  const subject = { tag: "group", group: "60.1.1.0/24" } as const;
+  node.feed({ type: "command/ban", requestId: freshRequestId(), subject, forMs: null });
+  node.feed({ type: "command/unban", requestId: freshRequestId(), subject });
+  expect(lines).toMatchObject([
+    { id: "60.1.1.0/24", forMs: null, msg: "the operator bans" },
+    { id: "60.1.1.0/24", msg: "the operator lifts a ban" },
   ]);
 });

@@ -1,6 +1,7 @@
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import type { Action } from "../core/actions.ts";
+import { formatSubject } from "../core/bans.ts";
 import { hexToPeerId } from "../core/identity.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
@@ -91,6 +92,12 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
       log[rejectionLevel(rejection)](retryAfterMs > 0 ? { ...told, retryAfterMs } : told, "offer refused");
       return;
     }
+    case "command/ban":
+      log.info({ id: formatSubject(action.subject), forMs: action.forMs }, "the operator bans");
+      return;
+    case "command/unban":
+      log.info({ id: formatSubject(action.subject) }, "the operator lifts a ban");
+      return;
     case "dial/start": {
       const target = state.targets.get(action.address);
       if (target !== undefined) log.debug({ address: formatMultiaddr(target.address) }, "dialing");
@@ -98,6 +105,17 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
     }
     default:
       log.trace({ action: action.type }, "action");
+  }
+}
+
+/** Says which address groups a step has shut out, and why: what keys are banned for is the end of their connections. */
+export function logShutOut(log: Logger, before: State, state: State): void {
+  if (state.groups === before.groups) return;
+  for (const [group, { bannedUntilMs, bannedFor }] of state.groups.entries()) {
+    if (bannedFor === "operator") continue;
+    const isNew = bannedUntilMs > state.timeMs && bannedUntilMs !== before.groups.get(group)?.bannedUntilMs;
+    if (isNew)
+      log.info({ group, reason: bannedFor, forMs: bannedUntilMs - state.timeMs }, "address group shut out");
   }
 }
 

@@ -12,7 +12,7 @@ import { createBansFile, readBans } from "./bans-file.ts";
 import type { EmbeddedChain } from "./chain/chain.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
-import { logAction } from "./log.ts";
+import { logAction, logShutOut } from "./log.ts";
 import { createChainServices, type TestAccount } from "./node-chain.ts";
 import { bindAddressOf, configOf, listenAddress, type NodeSettings } from "./node-settings.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
@@ -136,6 +136,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
         logAction(log, action, { state, before, undone: tips.undone(), transactionsIn });
       }
+      logShutOut(log, before, state);
       before = state;
       bansFile?.observe(state);
       logSync(state);
