@@ -60,12 +60,15 @@ export const DISCOVERED_AGAIN_MS = 600_000;
 export const OFFERED_AGAIN_MS = 10_000;
 /** Listeners of which it is remembered that a dialer was told of them; the oldest are forgotten. */
 export const DISCOVERED_REMEMBERED_MAX = 64;
-/** A listener takes so many offers per minute, of all relays together, and waits for as many at once. */
+/** Dialers that have left and of which that is remembered, as long as it means anything. */
+export const PAST_DIALERS_MAX = 1_024;
+/** A listener takes so many offers in any minute, of all relays together: permits that are open count as taken. */
 export const EXCHANGE_PERMITS = 5;
+export const EXCHANGE_PERIOD_MS = 60_000;
 /** An exchange permit lapses after this time; an offer that comes later still is answered for the grace time. */
 export const EXCHANGE_PERMIT_MS = 60_000;
 export const EXCHANGE_GRACE_MS = 30_000;
-/** A relay uses no permit older than this: with the flow it must be within the listener's grace. */
+/** A relay tells nobody of a listener whose permit is older than this: the dialer needs some of its time. */
 export const EXCHANGE_USABLE_MS = 45_000;
 /** Every relayed offer is answered within this time. */
 export const EXCHANGE_ANSWER_MS = 10_000;

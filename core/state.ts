@@ -5,7 +5,7 @@ import type { ChainParameters, TransactionInfo } from "./chain.ts";
 import { type ChainState, genesisState } from "./chain-state.ts";
 import type { BestTipChannel } from "./channels/best-tip.ts";
 import type { Budget, ControlState } from "./channels/control.ts";
-import type { DiscoveryChannel } from "./channels/discovery.ts";
+import type { DiscoveryChannel, PastFlows } from "./channels/discovery.ts";
 import type { ExchangeChannel } from "./channels/exchange.ts";
 import type { Cursor, Lack, PermitChannel } from "./channels/permits.ts";
 import type { RpcChannel } from "./channels/rpc.ts";
@@ -22,7 +22,6 @@ import {
   ADMISSION_GROUP_PER_SECOND,
   ADMISSION_IP_BURST,
   ADMISSION_IP_PER_SECOND,
-  EXCHANGE_PERMITS,
   HALF_OPEN_MAX,
   HALF_OPEN_PER_GROUP_MAX,
 } from "./limits.ts";
@@ -54,8 +53,10 @@ export interface State extends KernelState {
   /** Live peers whose permit waits for something to be appended. */
   readonly waiting: PerPool<SortedMap<PeerId, true>>;
   readonly admission: Admission;
-  /** Exchange permits that may be given now (7.2). */
-  readonly exchangeBudget: Budget;
+  /** As listener: when the offers of the last minute came (7.2), oldest first. */
+  readonly offersMs: readonly number[];
+  /** As relay: what is held of dialers that have left, so that nobody is served sooner for coming back (7.1). */
+  readonly pastDialers: SortedMap<PeerId, PastFlows>;
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
   readonly offenders: SortedMap<PeerId, Offender>;
@@ -369,7 +370,8 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
       global: { tokens: config.admission.global.burst, atMs: timeMs },
       replays: SortedMap.empty(),
     },
-    exchangeBudget: { tokens: EXCHANGE_PERMITS, atMs: timeMs },
+    offersMs: [],
+    pastDialers: SortedMap.empty(),
     targets: SortedMap.empty(),
     offenders: SortedMap.empty(),
     groups: SortedMap.empty(),

@@ -17,7 +17,10 @@ import type { StateDraft } from "./rules.ts";
 
 /** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
 export function hasRoom(state: State, peerId: PeerId): boolean {
-  if (state.peers.has(peerId)) return true;
+  return state.peers.has(peerId) || hasRoomForStrangers(state);
+}
+
+export function hasRoomForStrangers(state: State): boolean {
   let incoming = 0;
   for (const { live, dialing } of state.peers.values()) {
     if (dialing === null && live?.direction !== "outgoing") incoming += 1;

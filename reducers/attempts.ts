@@ -102,6 +102,7 @@ export function endAttempt(draft: StateDraft, attempt: Attempt, context: Context
   if (via !== null && direction === "outgoing")
     context.propose({ type: "discovery/withdraw", peerId: via.peerId, offering });
   context.propose({ type: "discovery/seek" });
+  context.propose({ type: "exchange/givePermits" });
   releaseSlot(draft, attempt);
   if (attempt.hasTransport) {
     updateAttempt(draft, attempt.id, (closing) => {

@@ -2,7 +2,6 @@ import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
 import { remainingMs } from "../core/bans.ts";
 import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
-import { freshDiscovery } from "../core/channels/discovery.ts";
 import { freshExchange } from "../core/channels/exchange.ts";
 import { freshPermits, type PermitChannel } from "../core/channels/permits.ts";
 import { freshRpc } from "../core/channels/rpc.ts";
@@ -22,6 +21,7 @@ import { bannedUntil, punish, shutOutBy } from "./penalties.ts";
 import { freshRecord } from "./record.ts";
 import { takeResume } from "./resume.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
+import { openDiscovery } from "./signaling/relay.ts";
 import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer, wakeAt } from "./state.ts";
 
 /** Section 4: from a transport to a ready peer, and the one way in which a ready peer ends. */
@@ -201,7 +201,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
           version: Math.min(hello.version, PROTOCOL_VERSION),
           userAgent: hello.userAgent,
           control: freshControl(draft.timeMs),
-          discovery: isShared("signaling/discovery", hello.channels) ? freshDiscovery() : null,
+          discovery: isShared("signaling/discovery", hello.channels) ? openDiscovery(draft, peerId) : null,
           exchange: isShared("signaling/exchange", hello.channels) ? freshExchange() : null,
           bestTip: isShared("best-tip", hello.channels) ? freshBestTip() : null,
           pools: openPools(draft, peerId, hello.channels),

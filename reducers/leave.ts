@@ -85,6 +85,7 @@ export function endLive(
   endSeeking(draft, live, context);
   endListening(draft, live, context);
   context.propose({ type: "discovery/seek" });
+  context.propose({ type: "exchange/givePermits" });
   for (const pool of POOL_NAMES) {
     for (const hash of unsettledOf(live.pools[pool])) withdraw(draft, peerId, hash, context);
   }

@@ -20,11 +20,11 @@ export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
 
 /** Uses one permit for each peer that is lacking. */
 export function seek(draft: StateDraft, { effect }: Context): void {
-  let lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size;
-  for (const { peerId, live } of draft.peers.values()) {
-    const tag = live?.discovery?.theirs.tag;
-    if (tag === "asked") lacking -= 1;
-    if (lacking <= 0 || live === null || tag !== "permitOpen") continue;
+  const relays = [...draft.peers.values()];
+  const asked = relays.filter(({ live }) => live?.discovery?.theirs.tag === "asked").length;
+  let lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size - asked;
+  for (const { peerId, live } of relays) {
+    if (lacking <= 0 || live?.discovery?.theirs.tag !== "permitOpen") continue;
     lacking -= 1;
     setSought(draft, peerId, { tag: "asked" });
     const { attemptId } = live;
@@ -69,6 +69,11 @@ export function receiveFromRelay(
 
 /** Makes an offer to the peer that the relay names, or declines. */
 function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex, context: Context): void {
+  if (target === draft.config.publicKey) {
+    const detail = "Discovered with our own key";
+    accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
+    return;
+  }
   const peerId = isPublicKey(target) ? hexToPeerId(target) : null;
   if (peerId === null || !isWelcome(draft, peerId)) {
     decline(draft, relay, live, context);
@@ -94,7 +99,6 @@ function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex,
 
 const isWelcome = (state: State, peerId: PeerId): boolean =>
   wantsPeers(state) &&
-  peerId !== state.config.peerId &&
   !state.peers.has(peerId) &&
   bannedUntil(state, peerId) === 0 &&
   restsUntil(state, peerId) === 0;
