@@ -81,6 +81,40 @@ describe("dialer: when a permit is used", () => {
     },
   );
 
+  test("after an Answer None or a Reject of ours the next relay is asked at once", () => {
+    const node = relayNode({ peersMin: 4 });
+    const relays = peersNamed(node, ["a", "b", "c"]) as [TestPeer, TestPeer, TestPeer];
+    const askedNow = (effects: readonly Effect[]): TestPeer | undefined =>
+      relays.find((relay) => tagsTo(effects, relay).includes("discover"));
+    const [first] = relays;
+    expect(askedNow(onDiscovery(node, first, { tag: "getNext" }).effects)).toBe(first);
+    for (const relay of relays.slice(1)) onDiscovery(node, relay, { tag: "getNext" });
+    const second = askedNow(onDiscovery(node, first, { tag: "answer", reply: null }).effects);
+    if (second === undefined) throw new Error("nobody else is asked");
+    const target = first.publicKey;
+    const third = askedNow(onDiscovery(node, second, { tag: "discovered", target }).effects);
+    expect(new Set([first, second, third]).size).toBe(3);
+  });
+
+  test("a relay that always gives its permit first is not the only one that is asked", () => {
+    const node = relayNode({ peersMin: 3 });
+    const [a, b] = peersNamed(node, ["a", "b"]) as [TestPeer, TestPeer];
+    const counts = new Map([
+      [a, 0],
+      [b, 0],
+    ]);
+    for (const relay of [a, b]) onDiscovery(node, relay, { tag: "getNext" });
+    for (let round = 0; round < 40; round++) {
+      const relay = [a, b].find((one) => liveOf(node, one)?.discovery?.theirs.tag === "asked");
+      if (relay === undefined) throw new Error("nobody is asked");
+      counts.set(relay, (counts.get(relay) ?? 0) + 1);
+      onDiscovery(node, relay, { tag: "answer", reply: null });
+      onDiscovery(node, relay, { tag: "getNext" });
+    }
+    expect(counts.get(a)).toBe(20);
+    expect(counts.get(b)).toBe(20);
+  });
+
   test("peersMax is the limit of peersMin", () => {
     const node = relayNode({ peersMin: 9, peersMax: 2 });
     const [a] = peersNamed(node, ["a", "b"]) as [TestPeer, TestPeer];

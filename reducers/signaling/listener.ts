@@ -8,7 +8,6 @@ import {
   EXCHANGE_PERMIT_MS,
   EXCHANGE_PERMITS,
 } from "../../core/limits.ts";
-import { drawInt } from "../../core/rng.ts";
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { hasRoomForStrangers, isHalfOpenFull } from "../admission-budgets.ts";
@@ -16,6 +15,7 @@ import { startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
+import { byLot } from "./lot.ts";
 
 /** The listener of 7.2: lets relays bring offers, few of them, and answers each in time. */
 
@@ -27,17 +27,14 @@ export function giveExchangePermits(draft: StateDraft, { effect }: Context): voi
   const relays = open.filter(({ ours }) => ours.tag === "idle");
   const offers = recentOffers(draft);
   const taken = open.filter(({ ours }) => isPermit(ours)).length + offers.length;
-  let left = hasRoomForStrangers(draft) ? EXCHANGE_PERMITS - taken : 0;
-  for (; left > 0 && relays.length > 0; left--) {
-    const [relay] = relays.splice(drawInt(draft, relays.length), 1);
-    if (relay === undefined) break;
-    const { peerId, attemptId } = relay;
+  const most = hasRoomForStrangers(draft) ? EXCHANGE_PERMITS - taken : 0;
+  for (const { peerId, attemptId } of byLot(draft, relays, most)) {
     setBrought(draft, peerId, { tag: "permitGiven" });
     lapseAfter(draft, peerId, attemptId, EXCHANGE_PERMIT_MS);
     effect({ type: "effect/send", attemptId, channel: "signaling/exchange", message: { tag: "getNext" } });
   }
   const [oldestMs] = offers;
-  if (relays.length > 0 && oldestMs !== undefined)
+  if (relays.length > most && oldestMs !== undefined)
     wakeAt(draft, "exchange", oldestMs + EXCHANGE_PERIOD_MS, { type: "exchange/givePermits" });
 }
 

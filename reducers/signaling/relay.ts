@@ -19,12 +19,12 @@ import {
   OFFERED_AGAIN_MS,
   PAST_DIALERS_MAX,
 } from "../../core/limits.ts";
-import { drawInt } from "../../core/rng.ts";
 import type { Envelope } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateDiscovery, updateExchange, wakeAt } from "../state.ts";
+import { byLot } from "./lot.ts";
 
 /**
  * The relay of 7.1 and 7.2: between a dialer, who has a discovery permit of ours, and a listener, who gave us an exchange
@@ -122,12 +122,13 @@ function discover(
   const listeners = [...draft.peers.values()].filter(
     ({ peerId, live }) => peerId !== dialer && !recent.has(peerId) && isUsable(live, draft.timeMs),
   );
-  const listener = listeners.length === 0 ? undefined : listeners[drawInt(draft, listeners.length)]?.peerId;
+  const [chosen] = byLot(draft, listeners, 1);
   const now = { ...past, offeredUntilMs };
-  if (listener === undefined) {
+  if (chosen === undefined) {
     answerDialer(draft, dialer, null, now, context);
     return;
   }
+  const { peerId: listener } = chosen;
   setFlow(draft, dialer, { tag: "discovered", listener, past: now });
   updateExchange(draft, listener, (channel) => {
     const sinceMs = channel.theirs.tag === "permitOpen" ? channel.theirs.sinceMs : draft.timeMs;
