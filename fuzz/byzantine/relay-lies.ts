@@ -6,7 +6,7 @@ import type { Envelope } from "../../core/signals.ts";
 import { identityOf } from "../sim-identity.ts";
 import { sealedOffer } from "../stranger.ts";
 import { type ConnectionBehaviour, type Lie, type Line, lying, type Needs, saying } from "./behaviour.ts";
-import { discovery, exchange, garbage } from "./messages.ts";
+import { discovery, exchange, garbage, times } from "./messages.ts";
 
 /** 7.1 and 7.2: hostile dialers, relays and listeners. */
 
@@ -169,7 +169,8 @@ const RELAYS: readonly ConnectionBehaviour[] = [
   saying("an Offer without a permit", "7.2", "noPermit", ({ say, liar: { random, identity } }) => {
     const offer = (): ChannelMessage =>
       exchange({ tag: "offer", from: identity.publicKey, offer: garbage(random) });
-    say(offer(), offer());
+    // Each that is answered at once may be followed by another permit, but only so many in a minute.
+    say(...times(OFFERS_PER_MINUTE + 1, offer));
   }),
   {
     ...lying("an Offer for every permit that nobody can open", "7.2", null, (line) =>
