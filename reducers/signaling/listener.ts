@@ -38,6 +38,9 @@ export function giveExchangePermits(draft: StateDraft, { effect }: Context): voi
     wakeAt(draft, "exchange", oldestMs + EXCHANGE_PERIOD_MS, { type: "exchange/givePermits" });
 }
 
+export const hasIdleRelays = ({ peers }: State): boolean =>
+  [...peers.values()].some(({ live }) => live?.exchange?.ours.tag === "idle");
+
 /** A lapsed permit too: its offer may still come. */
 const isPermit = ({ tag }: BroughtFlow): boolean => tag === "permitGiven" || tag === "lapsed";
 
