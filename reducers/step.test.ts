@@ -59,7 +59,7 @@ describe("any inputs in any order at any time", () => {
       "event/snapshotApplied",
     ];
     const unseen = () => ACTION_TYPES.filter((type) => !seen.has(type) && !rare.includes(type));
-    for (let seed = 1; seed <= 6 || (unseen().length > 0 && seed <= 30); seed++) live(seed, 900, seen);
+    for (let seed = 1; seed <= 6 || (unseen().length > 0 && seed <= 90); seed++) live(seed, 900, seen);
     // P10: a rule that nothing ever reaches is not tested.
     expect(unseen()).toEqual([]);
   }, 120_000);
