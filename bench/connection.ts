@@ -47,11 +47,11 @@ export async function benchConnection(): Promise<void> {
 }
 
 /** A node in a process of its own. It ends when the process is disconnected. */
-export async function startListener(): Promise<{
+export async function startListener(...args: readonly string[]): Promise<{
   readonly process: ChildProcess;
   readonly address: DialAddress;
 }> {
-  const listener = fork(new URL("./listener.ts", import.meta.url), {
+  const listener = fork(new URL("./listener.ts", import.meta.url), args, {
     execArgv: ["--expose-gc", "--import", "tsx"],
   });
   const [text]: unknown[] = await once(listener, "message");

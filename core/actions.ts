@@ -4,6 +4,7 @@ import type { RelayAction } from "./actions/relay.ts";
 import type { StreamAction } from "./actions/stream.ts";
 import type { SyncAction } from "./actions/sync.ts";
 import type { WorkAction } from "./actions/work.ts";
+import type { BanSubject } from "./bans.ts";
 import type { Block, BlockHeader, Commitment } from "./block.ts";
 import type { Hex } from "./bytes.ts";
 import type { BlockVerdict, ItemRef, ItemVerdict, TipChange } from "./chain.ts";
@@ -175,6 +176,14 @@ export type Command =
     }
   | { readonly type: "command/produce"; readonly requestId: RequestId; readonly isOn: boolean }
   | { readonly type: "command/work"; readonly requestId: RequestId; readonly isOn: boolean }
+  | {
+      readonly type: "command/ban";
+      readonly requestId: RequestId;
+      readonly subject: BanSubject;
+      /** Null: for ever. */
+      readonly forMs: number | null;
+    }
+  | { readonly type: "command/unban"; readonly requestId: RequestId; readonly subject: BanSubject }
   | { readonly type: "command/stop" };
 
 /** Section 3: dialing and admission, until a connection object exists. */
@@ -188,6 +197,15 @@ export type SignalAction =
       /** Why the listener refused, if it did. */
       readonly rejection: Rejection | null;
       readonly retryAfterMs: number;
+    }
+  | {
+      /** It ended by a Goodbye, ours or theirs, before it was ready: written to the log by the service. */
+      readonly type: "attempt/ended";
+      readonly attemptId: AttemptId;
+      readonly peerId: PeerId | null;
+      readonly reason: Reason;
+      readonly by: "us" | "them" | "world";
+      readonly detail: string;
     }
   | { readonly type: "attempt/expire"; readonly attemptId: AttemptId }
   | {
@@ -213,6 +231,8 @@ export type ConnectionAction =
   | { readonly type: "connection/checkReady"; readonly attemptId: AttemptId }
   | { readonly type: "connection/ready"; readonly attemptId: AttemptId; readonly peerId: PeerId }
   | { readonly type: "connection/replayEarly"; readonly attemptId: AttemptId }
+  /** All slots for who dials us are taken: somebody gives way, so that the next one can try. */
+  | { readonly type: "connection/makeRoom" }
   | {
       /** We end the connection: Goodbye, penalty, close. */
       readonly type: "connection/disconnect";

@@ -40,6 +40,13 @@ export function addressGroup(text: string): string {
 
 /** One text for all spellings of an address; the text itself if it is no IP literal. */
 export const canonicalAddress = (text: string): string => parseIp(text)?.toString() ?? text;
+/** @returns the canonical text of a group that is written out, `20.30.40.0/24`; undefined for anything else */
+export function parseGroup(text: string): string | undefined {
+  const [base = "", bits, ...others] = text.split("/");
+  const address = parseIp(base);
+  if (address === undefined || bits === undefined || others.length > 0) return undefined;
+  return `${address.toString()}/${bits}` === addressGroup(base) ? addressGroup(base) : undefined;
+}
 
 /** Four decimal parts or a full IPv6 literal, nothing shorter; IPv4-mapped addresses are IPv4. */
 function parseIp(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {

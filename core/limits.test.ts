@@ -286,6 +286,11 @@ describe("limits: relations", () => {
 
     ["strikes rest longer than they are counted", limits.STRIKES_REST_MS >= limits.STRIKES_WINDOW_MS],
     ["a ban outlasts strikes", limits.BAN_MS > limits.STRIKES_REST_MS],
+    ["a group is shut out less long than a key", limits.GROUP_BAN_MS < limits.BAN_MS],
+    [
+      "the tables of bans have room for others beside the operator's",
+      2 * limits.OPERATOR_BANS_MAX <= Math.min(limits.OFFENDERS_MAX, limits.GROUPS_MAX),
+    ],
 
     [
       "the candidates of a permit fit, and those of the next",

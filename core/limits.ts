@@ -60,12 +60,15 @@ export const DISCOVERED_AGAIN_MS = 600_000;
 export const OFFERED_AGAIN_MS = 10_000;
 /** Listeners of which it is remembered that a dialer was told of them; the oldest are forgotten. */
 export const DISCOVERED_REMEMBERED_MAX = 64;
-/** A listener takes so many offers per minute, of all relays together, and waits for as many at once. */
+/** Dialers that have left and of which that is remembered, as long as it means anything. */
+export const PAST_DIALERS_MAX = 1_024;
+/** A listener takes so many offers in any minute, of all relays together: permits that are open count as taken. */
 export const EXCHANGE_PERMITS = 5;
+export const EXCHANGE_PERIOD_MS = 60_000;
 /** An exchange permit lapses after this time; an offer that comes later still is answered for the grace time. */
 export const EXCHANGE_PERMIT_MS = 60_000;
 export const EXCHANGE_GRACE_MS = 30_000;
-/** A relay uses no permit older than this: with the flow it must be within the listener's grace. */
+/** A relay tells nobody of a listener whose permit is older than this: the dialer needs some of its time. */
 export const EXCHANGE_USABLE_MS = 45_000;
 /** Every relayed offer is answered within this time. */
 export const EXCHANGE_ANSWER_MS = 10_000;
@@ -79,6 +82,9 @@ export const ADMISSION_GROUP_BURST = 32;
 export const ADMISSION_GROUP_PER_SECOND = 2;
 export const ADMISSION_GLOBAL_BURST = 64;
 export const ADMISSION_GLOBAL_PER_SECOND = 50;
+/** This part of the global burst is for groups of addresses that have asked for nothing in ADMISSION_QUIET_MS. */
+export const ADMISSION_QUIET_SHARE = 0.5;
+export const ADMISSION_QUIET_MS = 60_000;
 export const HALF_OPEN_MAX = 64;
 export const HALF_OPEN_PER_GROUP_MAX = 4;
 /** Retry-After of a refused request, seconds: a refused request is back when one token has come. */
@@ -144,6 +150,10 @@ export const BOOK_VERIFY_AGAIN_MS = 60_000;
 export const PEERS_MAX_DEFAULT = 100;
 /** Slots that incoming connections cannot use. */
 export const OUTGOING_RESERVE = 8;
+/** With fewer slots a full node refuses who comes; from here on somebody gives way (P25). */
+export const EVICTION_SLOTS_MIN = 8;
+/** So many at most are kept for each merit: for answering fast, and for having served most. */
+export const EVICTION_PROTECTED_MAX = 8;
 export const USER_AGENT_BYTES_MAX = 64;
 export const PING_AFTER_MS = 10_000;
 export const PONG_TIMEOUT_MS = 10_000;
@@ -167,6 +177,18 @@ export const STRIKES_WINDOW_MS = 600_000;
 export const STRIKES_REST_MS = 1_800_000;
 /** Keys with a ban or strikes that are remembered; the one that ends first is forgotten. */
 export const OFFENDERS_MAX = 10_000;
+/** Violations by so many different keys of one address group within the window shut it out to unknown keys. */
+export const GROUP_OFFENDERS_MAX = 3;
+export const GROUP_WINDOW_MS = 600_000;
+export const GROUP_BAN_MS = 600_000;
+/** Address groups with a ban or violations that are remembered; the one that ends first is forgotten. */
+export const GROUPS_MAX = 4_096;
+/** A key that was ready for so long is known: what others of its address group do is not held against it. */
+export const ACQUAINTED_AFTER_MS = 600_000;
+/** Known keys that are remembered when they have left; who left first is forgotten. */
+export const ACQUAINTED_MAX = 1_024;
+/** Bans of the operator, which nothing pushes out of the tables. */
+export const OPERATOR_BANS_MAX = 1_024;
 
 // Transactions (7.4)
 export const INFOS_MAX = 32;

@@ -1,3 +1,4 @@
+import type { Ban } from "./bans.ts";
 import type { Block, BlockHeader, Tip } from "./block.ts";
 import type { Hex } from "./bytes.ts";
 import type { Manifest } from "./channels/streaming-rpc.ts";
@@ -200,5 +201,7 @@ export type CommandResult =
   | { readonly tag: "producing" | "working"; readonly isOn: boolean }
   | { readonly tag: "dialing"; readonly peerId: PeerId }
   | { readonly tag: "disconnected"; readonly peerId: PeerId }
+  | { readonly tag: "banned"; readonly ban: Ban }
+  | { readonly tag: "unbanned" }
   | { readonly tag: "notFound"; readonly detail: string }
   | { readonly tag: "unavailable"; readonly detail: string };

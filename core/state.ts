@@ -6,7 +6,7 @@ import type { ChainParameters, TransactionInfo } from "./chain.ts";
 import { type ChainState, genesisState } from "./chain-state.ts";
 import type { BestTipChannel } from "./channels/best-tip.ts";
 import type { Budget, ControlState } from "./channels/control.ts";
-import type { DiscoveryChannel } from "./channels/discovery.ts";
+import type { DiscoveryChannel, PastFlows } from "./channels/discovery.ts";
 import type { ExchangeChannel } from "./channels/exchange.ts";
 import type { Cursor, Lack, PermitChannel } from "./channels/permits.ts";
 import type { RpcChannel } from "./channels/rpc.ts";
@@ -23,7 +23,6 @@ import {
   ADMISSION_GROUP_PER_SECOND,
   ADMISSION_IP_BURST,
   ADMISSION_IP_PER_SECOND,
-  EXCHANGE_PERMITS,
   HALF_OPEN_MAX,
   HALF_OPEN_PER_GROUP_MAX,
 } from "./limits.ts";
@@ -31,6 +30,7 @@ import type { DialAddress } from "./multiaddr.ts";
 import { emptyPool } from "./pool-log.ts";
 import type { FetchedPool, PoolInfo, PoolName, Pools } from "./pools.ts";
 import type { Priority } from "./priority.ts";
+import type { Reason } from "./reasons.ts";
 import { createRng, drawHex, type Rng } from "./rng.ts";
 import type { SoundSdp } from "./sdp.ts";
 import { SortedMap } from "./sorted-map.ts";
@@ -54,13 +54,19 @@ export interface State extends KernelState {
   /** Live peers whose permit waits for something to be appended. */
   readonly waiting: PerPool<SortedMap<PeerId, true>>;
   readonly admission: Admission;
-  /** Exchange permits that may be given now (7.2). */
-  readonly exchangeBudget: Budget;
+  /** As listener: when the offers of the last minute came (7.2), oldest first. */
+  readonly offersMs: readonly number[];
+  /** As relay: what is held of dialers that have left, so that nobody is served sooner for coming back (7.1). */
+  readonly pastDialers: SortedMap<PeerId, PastFlows>;
   /** What the operator wants to be connected to, by multiaddr. */
   readonly targets: SortedMap<string, Target>;
   /** Addresses of others. */
   readonly book: Book;
   readonly offenders: SortedMap<PeerId, Offender>;
+  /** Address groups that are shut out, or may come to be (section 5). */
+  readonly groups: SortedMap<string, OffendingGroup>;
+  /** Keys that were ready for ACQUAINTED_AFTER_MS, and when they left. */
+  readonly acquainted: SortedMap<PeerId, number>;
   /** Connections that ended, by who ended them and why: `us timeout`. */
   readonly endings: Readonly<Record<string, number>>;
   readonly chain: ChainState;
@@ -303,9 +309,20 @@ export interface Target {
 }
 
 export interface Offender {
+  /** FOREVER_MS: it does not end. */
   readonly bannedUntilMs: number;
+  /** Why it was banned last: a violation, or the operator. */
+  readonly bannedFor: Reason | null;
   readonly restUntilMs: number;
   readonly strikesMs: readonly number[];
+}
+
+/** The addresses that one host may choose from: what one key is banned for another could do again (section 5). */
+export interface OffendingGroup {
+  readonly bannedUntilMs: number;
+  readonly bannedFor: Reason | null;
+  /** The last one of each key, oldest first, since the last ban. */
+  readonly violations: readonly { readonly peerId: PeerId; readonly atMs: number }[];
 }
 
 /** An announced item on its way into the pool. */
@@ -358,10 +375,13 @@ export function initialState(config: Config, seed: Hex, timeMs: number): State {
       global: { tokens: config.admission.global.burst, atMs: timeMs },
       replays: SortedMap.empty(),
     },
-    exchangeBudget: { tokens: EXCHANGE_PERMITS, atMs: timeMs },
+    offersMs: [],
+    pastDialers: SortedMap.empty(),
     targets: SortedMap.empty(),
     book: freshBook(seed),
     offenders: SortedMap.empty(),
+    groups: SortedMap.empty(),
+    acquainted: SortedMap.empty(),
     endings: {},
     chain: genesisState(config.chain),
     sync: freshSync,

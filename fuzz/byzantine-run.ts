@@ -3,12 +3,13 @@ import { wrongEnds } from "./byzantine/ends.ts";
 import { ITEM_TRIALS } from "./byzantine/item-trials.ts";
 import { KEY_TRIALS } from "./byzantine/key-trials.ts";
 import { OFFER_TRIALS } from "./byzantine/offer-trials.ts";
+import { RELAY_TRIALS } from "./byzantine/relay-trials.ts";
 import { BEHAVIOURS, playByzantine } from "./byzantine.ts";
 import { createRandom } from "./sim-random.ts";
 import type { ClusterObserver } from "./simulator.ts";
 
 /** What is tried besides, one of them with each seed. */
-export const TRIALS: readonly Trial[] = [...OFFER_TRIALS, ...KEY_TRIALS, ...ITEM_TRIALS];
+export const TRIALS: readonly Trial[] = [...OFFER_TRIALS, ...KEY_TRIALS, ...ITEM_TRIALS, ...RELAY_TRIALS];
 
 const HONEST = 3;
 const LIARS = 3;

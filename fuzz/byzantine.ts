@@ -9,6 +9,7 @@ import { FULL_POOL_LIES } from "./byzantine/full-pool-lies.ts";
 import { createLaws } from "./byzantine/laws.ts";
 import { createLiar, type LiarProcess } from "./byzantine/liar.ts";
 import { POOL_LIES } from "./byzantine/pool-lies.ts";
+import { RELAY_LIES } from "./byzantine/relay-lies.ts";
 import { RPC_LIES } from "./byzantine/rpc-lies.ts";
 import { SIGNAL_LIES } from "./byzantine/signal-lies.ts";
 import { SLOW_LIES } from "./byzantine/slow-lies.ts";
@@ -29,6 +30,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   ...TIP_LIES,
   ...RPC_LIES,
   ...STREAM_LIES,
+  ...RELAY_LIES,
   ...SLOW_LIES,
   ...FLOOD_LIES,
   ...SIGNAL_LIES,
@@ -63,6 +65,8 @@ const EARLY_SENDER = 500;
 /** A violation is found out at once, and its key stays banned. */
 const QUICK_SETTLING_MS = 15_000;
 const RETURNING_MS = 2_000;
+/** More than there are. */
+const PEERS_MANY = 99;
 /** All of a run is in one epoch, so that of two tips the higher is better. */
 const SLOTS_PER_EPOCH = 7_200;
 
@@ -83,11 +87,16 @@ export function playByzantine({
   const submissions = createSubmissions();
   const needs = plans.flatMap(({ behaviours }) => behaviours.flatMap(needsOf));
   const capacity = Math.min(UNLIMITED, ...needs.map((need) => need.capacity ?? UNLIMITED));
+  const victims = plans.flatMap((plan) => plan.victims ?? []);
+  const isSeeking = (node: number): boolean =>
+    !isLiar(node) &&
+    needs.some(({ peersMin }) => peersMin === (victims.includes(node) ? "victims" : "others"));
   const { cluster, checker } = createWatched(
     {
       nodes,
       seed,
       config: { capacity },
+      configOf: (node) => ({ peersMin: isSeeking(node) ? PEERS_MANY : 0 }),
       observers: [createLaws(isLiar), seenOf.observer, submissions.observer, ...observers],
       chain: {
         slotsPerEpoch: SLOTS_PER_EPOCH,

@@ -6,6 +6,7 @@ import { playForks } from "./scenes/forks.ts";
 import { playHub } from "./scenes/hub.ts";
 import { playLargePools } from "./scenes/large-pools.ts";
 import { playPriorities } from "./scenes/priorities.ts";
+import { playRelay } from "./scenes/relay.ts";
 import { playSlots } from "./scenes/slots.ts";
 import { playWithholders } from "./scenes/withholders.ts";
 import type { ClusterObserver } from "./simulator.ts";
@@ -37,5 +38,6 @@ export const SCENES = {
   "large-pools": { about: "equal pools that part and meet again", play: playLargePools },
   withholders: { about: "peers that announce what they never serve", play: playWithholders },
   commitments: { about: "workers whose promises grow too old", play: playCommitments },
+  relay: { about: "nodes that know one seed find each other by relays, which fail", play: playRelay },
   "far-behind": { about: "a newcomer to a long chain", play: playFarBehind },
 } as const satisfies Readonly<Record<string, Scene>>;

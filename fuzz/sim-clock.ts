@@ -24,7 +24,7 @@ interface Entry {
 }
 
 /** More than any cluster does in one millisecond: beyond it events cause each other without end. */
-const ENTRIES_PER_MS_MAX = 100_000;
+const ENTRIES_PER_MS_MAX = 300_000;
 
 export function createClock(startMs: number): Clock {
   const heap: Entry[] = [];

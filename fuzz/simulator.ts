@@ -31,6 +31,8 @@ export interface ClusterOptions {
   readonly configOf?: (index: number) => Partial<Config>;
   /** How far the clock of a node is ahead, ms. */
   readonly skewOf?: (index: number) => number;
+  /** The IP address of a node; else each is in an address group of its own. */
+  readonly hostOf?: (index: number) => string;
   readonly tamper?: Tamper;
   /** Everybody who watches, in this order: checkers, counters, the transcript. */
   readonly observers?: readonly ClusterObserver[];
@@ -85,7 +87,7 @@ const QUIET_LIMIT_MS = 180_000;
 const QUIET_STEP_MS = 50;
 
 export function createCluster(options: ClusterOptions): Cluster {
-  const { seed, observers = [] } = options;
+  const { seed, observers = [], hostOf = addressOfIndex } = options;
   const clock = createClock(START_MS);
   const random = createRandom(seed);
   const world: World = { clock, random, link: { ...DEFAULT_LINK, ...options.link } };
@@ -116,9 +118,9 @@ export function createCluster(options: ClusterOptions): Cluster {
     const node = createNode({
       index,
       life,
-      address: addressOfIndex(index),
+      address: hostOf(index),
       config: {
-        ...defaultConfig(identity, index),
+        ...defaultConfig(identity, index, hostOf(index)),
         chain: parameters,
         ...options.config,
         ...options.configOf?.(index),
@@ -162,7 +164,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const addressOf = (index: number): DialAddress => ({
     scheme: "http",
     hostKind: "ip4",
-    host: addressOfIndex(index),
+    host: hostOf(index),
     port: PORT,
     peerId: at(identities, index).peerId,
   });
@@ -259,13 +261,13 @@ function laterOf({ clock, random, link }: World, host: Host): Later {
     });
 }
 
-function defaultConfig({ peerId, publicKey }: Identity, index: number): Omit<Config, "chain"> {
+function defaultConfig({ peerId, publicKey }: Identity, index: number, host: string): Omit<Config, "chain"> {
   return {
     peerId,
     publicKey,
     chainId: "c4".repeat(32),
     userAgent: `simulated ${index}`,
-    listen: `/ip4/${addressOfIndex(index)}/tcp/${PORT}/http/p2p/${peerId}`,
+    listen: `/ip4/${host}/tcp/${PORT}/http/p2p/${peerId}`,
     peersMax: PEERS_MAX_DEFAULT,
     peersMin: 0,
     allowPrivateCandidates: false,

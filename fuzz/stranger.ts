@@ -1,8 +1,8 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import { ascii, toHex, uintBytes } from "../core/bytes.ts";
+import { ascii, type Hex, toHex, uintBytes } from "../core/bytes.ts";
 import { encode } from "../core/codec/codec.ts";
 import type { SignalOutcome } from "../core/services.ts";
-import { SIGNAL_VERSION, unsignedOfferSchema } from "../core/signals.ts";
+import { type Envelope, envelopeOf, SIGNAL_VERSION, unsignedOfferSchema } from "../core/signals.ts";
 import { signSignal } from "./sim-crypto.ts";
 import type { Identity } from "./sim-identity.ts";
 import { describe } from "./sim-sdp.ts";
@@ -26,21 +26,42 @@ export function postOffer(
   offer: StrangerOffer,
   done: (outcome: SignalOutcome) => void,
 ): void {
-  const { clock, vault, web } = cluster;
+  const { vault, web } = cluster;
   const { peerId: _peerId, ...address } = cluster.addressOf(offer.to);
   const recipient = cluster.identity(offer.to).publicKey;
-  const ufrag = `stranger${offer.number}`;
+  const { from, signer, number, remoteAddress } = offer;
+  const signed = signedOffer(cluster, { from, signer, to: recipient, number, remoteAddress });
+  web.post(remoteAddress, address, vault.seal("offer", recipient, signed), done);
+}
+
+export interface ForgedOffer {
+  /** Whose key the offer claims. */
+  readonly from: Identity;
+  /** For whom it is. */
+  readonly to: Hex;
+  readonly number: number;
+  readonly signer?: Identity;
+  readonly remoteAddress?: string;
+}
+
+/** An offer as a relay is given it. Of a transport that there is not. */
+export function sealedOffer(cluster: Cluster, offer: ForgedOffer): Envelope {
+  return envelopeOf(cluster.vault.seal("offer", offer.to, signedOffer(cluster, offer)));
+}
+
+function signedOffer(cluster: Cluster, offer: ForgedOffer): Uint8Array {
+  const { from, to, number, signer = from, remoteAddress = "30.0.0.1" } = offer;
+  const ufrag = `stranger${number}`;
   const fingerprint = toHex(sha256(ascii(ufrag)));
   const unsigned = encode(unsignedOfferSchema, {
     version: SIGNAL_VERSION,
-    chainId: cluster.node(offer.to).state.config.chainId,
-    from: offer.from.publicKey,
-    to: recipient,
-    nonce: toHex(uintBytes(offer.number, 16)),
-    issuedAt: BigInt(clock.nowMs),
-    sdp: describe({ ufrag, fingerprint, answers: null }, offer.remoteAddress, 50_000),
+    chainId: cluster.node(0).state.config.chainId,
+    from: from.publicKey,
+    to,
+    nonce: toHex(uintBytes(number, 16)),
+    issuedAt: BigInt(cluster.clock.nowMs),
+    sdp: describe({ ufrag, fingerprint, answers: null }, remoteAddress, 50_000),
     listen: null,
   });
-  const signed = signSignal(vault, offer.signer, "pollen/offer/1", unsigned);
-  web.post(offer.remoteAddress, address, vault.seal("offer", recipient, signed), done);
+  return signSignal(cluster.vault, signer, "pollen/offer/1", unsigned);
 }

@@ -1,12 +1,14 @@
 import { isLoopback } from "../core/address.ts";
-import type { Budget } from "../core/channels/control.ts";
 import type { PeerId } from "../core/ids.ts";
 import {
   ADMISSION_BUCKETS_MAX,
+  ADMISSION_QUIET_MS,
+  ADMISSION_QUIET_SHARE,
   OUTGOING_RESERVE,
   RETRY_AFTER_MAX_S,
   RETRY_AFTER_MIN_S,
 } from "../core/limits.ts";
+import { SortedMap } from "../core/sorted-map.ts";
 import type { State } from "../core/state.ts";
 import { refill, spend } from "./buckets.ts";
 import type { StateDraft } from "./rules.ts";
@@ -19,15 +21,19 @@ export const outgoingReserve = (peersMax: number): number =>
 
 /** A newcomer with the key of a live peer, or of one being dialed, uses that one's slot (3.3). */
 export function hasRoom(state: State, peerId: PeerId): boolean {
-  if (state.peers.has(peerId)) return true;
-  const { peersMax } = state.config;
-  const reserve = outgoingReserve(peersMax);
+  return state.peers.has(peerId) || hasRoomForStrangers(state);
+}
+
+export function hasRoomForStrangers(state: State): boolean {
   let incoming = 0;
   for (const { live, dialing } of state.peers.values()) {
     if (dialing === null && live?.direction !== "outgoing") incoming += 1;
   }
-  return state.peers.size < peersMax && incoming < peersMax - reserve;
+  return state.peers.size < state.config.peersMax && incoming < incomingMax(state);
 }
+
+/** Slots for who dials us: the others are for our own dials. */
+export const incomingMax = ({ config: { peersMax } }: State): number => peersMax - outgoingReserve(peersMax);
 
 /** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
 export function takeTokens(draft: StateDraft, address: string, group: string): number {
@@ -40,6 +46,9 @@ export function takeTokens(draft: StateDraft, address: string, group: string): n
       ] as const);
   let { buckets } = draft.admission;
   let waitS = 0;
+  const lastMs = buckets.get(isLoopback(address) ? address : group)?.atMs ?? Number.NEGATIVE_INFINITY;
+  // A flood that uses up what all groups share must not shut out those who come for the first time.
+  const keptFree = draft.timeMs < lastMs + ADMISSION_QUIET_MS ? global.burst * ADMISSION_QUIET_SHARE : 0;
   for (const [key, bucket] of limits) {
     const spent = spend(refill(buckets.get(key), bucket, draft.timeMs), bucket);
     buckets = buckets.set(key, spent.budget);
@@ -48,25 +57,23 @@ export function takeTokens(draft: StateDraft, address: string, group: string): n
   }
   let globalBudget = draft.admission.global;
   if (waitS === 0) {
-    const spent = spend(refill(globalBudget, global, draft.timeMs), global);
-    globalBudget = spent.budget;
-    waitS = spent.waitS;
+    globalBudget = refill(globalBudget, global, draft.timeMs);
+    const lacking = keptFree + 1 - globalBudget.tokens;
+    if (keptFree > 0 && lacking > 0) waitS = lacking / global.perSecond;
+    else ({ budget: globalBudget, waitS } = spend(globalBudget, global));
   }
   draft.admission = { ...draft.admission, buckets: bounded(buckets), global: globalBudget };
   return waitS;
 }
 
-/** A full table forgets the buckets that were used longest ago: they have refilled the most. */
+/**
+ * A full table forgets the half of its buckets that were used longest ago: they have refilled the most. Half of it at
+ * once, so that a flood from many addresses does not pay for the whole table with each request.
+ */
 function bounded(buckets: State["admission"]["buckets"]): State["admission"]["buckets"] {
-  let kept = buckets;
-  while (kept.size > ADMISSION_BUCKETS_MAX) {
-    let oldest: readonly [string, Budget] | undefined;
-    for (const entry of kept.entries()) {
-      if (oldest === undefined || entry[1].atMs < oldest[1].atMs) oldest = entry;
-    }
-    if (oldest !== undefined) kept = kept.delete(oldest[0]);
-  }
-  return kept;
+  if (buckets.size <= ADMISSION_BUCKETS_MAX) return buckets;
+  const newestFirst = [...buckets.entries()].sort(([, a], [, b]) => b.atMs - a.atMs);
+  return SortedMap.from(newestFirst.slice(0, ADMISSION_BUCKETS_MAX / 2));
 }
 
 export const retryAfter = (waitS: number): number =>

@@ -7,6 +7,7 @@ import type { RequestId } from "../core/ids.ts";
 import {
   ADMISSION_BUCKETS_MAX,
   ADMISSION_GLOBAL_BURST,
+  ADMISSION_GLOBAL_PER_SECOND,
   ADMISSION_GROUP_BURST,
   ADMISSION_IP_BURST,
   ATTEMPT_TIMEOUT_MS,
@@ -419,6 +420,30 @@ describe("admission: token buckets", () => {
         times(200, (index) => `${20 + index}.1.1.1`),
       ),
     ).toBe(ADMISSION_GLOBAL_BURST);
+  });
+
+  test("a flood of 1,000/s from 256 groups leaves room for who comes for the first time", () => {
+    const node = testNode({ admission: DEFAULT_ADMISSION });
+    const [flood, honest] = [
+      { asked: 0, taken: 0 },
+      { asked: 0, taken: 0 },
+    ];
+    const ask = (address: string, counts: typeof flood): void => {
+      counts.asked += 1;
+      const { attemptId } = knock(node, address);
+      if (attemptId === undefined) return;
+      counts.taken += 1;
+      node.feed({ type: "event/envelopeOpened", attemptId, plaintext: null });
+    };
+    for (let tenMs = 0; tenMs < 6_000; tenMs++) {
+      for (let each = 0; each < 10; each++) ask(`99.${flood.asked % 256}.1.${flood.asked % 250}`, flood);
+      if (tenMs % 100 === 50) ask(`20.${honest.asked}.7.7`, honest);
+      node.pass(10);
+    }
+    expect(honest).toEqual({ asked: 60, taken: 60 });
+    // No more than the global rate, and the half of the burst that is not kept for others.
+    expect(flood.taken).toBeLessThanOrEqual(60 * ADMISSION_GLOBAL_PER_SECOND + ADMISSION_GLOBAL_BURST);
+    expect(node.state.attempts.size).toBe(0);
   });
 
   test("loopback has no group limit, but one per IP", () => {

@@ -1,5 +1,6 @@
 import type { SignalAction, SignalingEvent } from "../core/actions.ts";
 import { addressGroup } from "../core/address.ts";
+import { remainingMs } from "../core/bans.ts";
 import type { Hex } from "../core/bytes.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
@@ -33,7 +34,7 @@ import { hasRoom, isHalfOpenFull, retryAfter, takeTokens } from "./admission-bud
 import { abandon, endAttempt, holdSlot, mayBeLocal, reply, startAttempt } from "./attempts.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
-import { bannedUntil, restsUntil } from "./penalties.ts";
+import { bannedUntil, closedUntil, restsUntil, shutOutUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, wakeAt } from "./state.ts";
 
@@ -46,7 +47,8 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
     enabled: () => true,
     reduce: (draft, { requestId, remoteAddress, envelope }, { effect }) => {
       const group = addressGroup(remoteAddress);
-      const waitS = takeTokens(draft, remoteAddress, group);
+      const closedMs = remainingMs(closedUntil(draft, group), draft.timeMs);
+      const waitS = closedMs > 0 ? closedMs / 1_000 : takeTokens(draft, remoteAddress, group);
       if (waitS > 0) {
         const reply = { tag: "rateLimited", retryAfterS: retryAfter(waitS) } as const;
         effect({ type: "effect/replySignal", requestId, reply });
@@ -177,14 +179,17 @@ export function checkOffer(
     changed.nonce = offer.nonce;
     changed.offerHash = offerHash(plaintext);
   });
-  const rejection = cheapRejection(draft, offer);
+  // A relayed offer says nothing of where it comes from: its sender's group is looked at once it is found out.
+  const group = attempt.via === null ? (attempt.remote?.group ?? "") : "";
+  const waitMs = remainingMs(shutOutUntil(draft, group, hexToPeerId(offer.from)), draft.timeMs);
+  const rejection = cheapRejection(draft, offer) ?? (waitMs > 0 ? "banned" : null);
   if (rejection !== null) {
     context.dispatch({
       type: "admission/reject",
       attemptId: attempt.id,
       to: offer.from,
       rejection,
-      retryAfterMs: 0,
+      retryAfterMs: rejection === "banned" ? waitMs : 0,
     });
     return;
   }
@@ -211,7 +216,7 @@ export function admitOffer(
   if (isSigned) rememberOffer(draft, offer.from, attempt.nonce);
   if (judged.tag === "refused") {
     const { rejection, untilMs = draft.timeMs } = judged;
-    const retryAfterMs = untilMs - draft.timeMs;
+    const retryAfterMs = remainingMs(untilMs, draft.timeMs);
     context.dispatch({
       type: "admission/reject",
       attemptId: attempt.id,

@@ -22,6 +22,11 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
         backOff(draft, attempt.target, { attempt, rejection, retryAfterMs }, context);
     },
   },
+  "attempt/ended": {
+    enabled: () => true,
+    // What there was to change has been changed: this tells of it.
+    reduce: () => {},
+  },
   "attempt/expire": {
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
     reduce: (_draft, { attemptId }, context) => {
@@ -98,6 +103,7 @@ export function endAttempt(draft: StateDraft, attempt: Attempt, context: Context
   if (via !== null && direction === "outgoing")
     context.propose({ type: "discovery/withdraw", peerId: via.peerId, offering });
   context.propose({ type: "discovery/seek" });
+  context.propose({ type: "exchange/givePermits" });
   releaseSlot(draft, attempt);
   if (attempt.hasTransport) {
     updateAttempt(draft, attempt.id, (closing) => {

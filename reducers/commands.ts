@@ -14,7 +14,7 @@ import { setWorking, wakeForSlot } from "./work.ts";
 
 /** What the operator asks for. Each request gets exactly one answer, here or when its outcome is known. */
 
-export const commands: Rules<Command> = {
+export const commands: Rules<Exclude<Command, { type: "command/ban" | "command/unban" }>> = {
   "command/dial": {
     enabled: () => true,
     reduce: (draft, { requestId, address }, { effect, propose }) => {

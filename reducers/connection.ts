@@ -1,25 +1,27 @@
 import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
+import { remainingMs } from "../core/bans.ts";
 import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
-import { freshDiscovery } from "../core/channels/discovery.ts";
 import { freshExchange } from "../core/channels/exchange.ts";
 import { freshPermits, type PermitChannel } from "../core/channels/permits.ts";
 import { freshRpc } from "../core/channels/rpc.ts";
 import { freshStreaming } from "../core/channels/streaming-rpc.ts";
 import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS, type ChannelName } from "../core/channels/table.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
-import { BAN_MS, DUPLICATE_PROBE_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
+import { DUPLICATE_PROBE_MS, SIMULTANEOUS_DIAL_MS, STALLED_AFTER_MS } from "../core/limits.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { severity } from "../core/reasons.ts";
 import type { Attempt, LivePeer, State } from "../core/state.ts";
 import { abandon, endAttempt, forgetAttemptWakes } from "./attempts.ts";
 import { deliver, receiveBytes } from "./channels/receive.ts";
 import { answerWaiting } from "./channels/rpc.ts";
+import { eviction } from "./eviction.ts";
 import { endLive, leave } from "./leave.ts";
-import { punish } from "./penalties.ts";
+import { bannedUntil, punish, shutOutBy } from "./penalties.ts";
 import { freshRecord } from "./record.ts";
 import { takeResume } from "./resume.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
+import { openDiscovery } from "./signaling/relay.ts";
 import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer, wakeAt } from "./state.ts";
 
 /** Section 4: from a transport to a ready peer, and the one way in which a ready peer ends. */
@@ -27,6 +29,8 @@ import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, updatePeer,
 type ConnectionEvent = Exclude<TransportEvent, { type: "event/localDescription" }>;
 
 export const connection: Rules<ConnectionAction | ConnectionEvent> = {
+  ...eviction,
+
   "event/connected": {
     enabled: (state, { attemptId }) => state.attempts.get(attemptId)?.phase.tag === "connecting",
     reduce: (draft, { attemptId, fingerprint, remoteAddress }, { dispatch }) => {
@@ -153,6 +157,11 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       const attempt = attemptOf(draft, attemptId);
       const { peerId } = attempt;
       if (peerId === null) return;
+      const shutOut = shutOutBy(draft, attempt, peerId);
+      if (shutOut !== null) {
+        dispatch({ type: "connection/disconnect", attemptId, ...shutOut });
+        return;
+      }
       const older = livePeer(draft, peerId);
       const isOlderKept =
         older !== undefined &&
@@ -192,7 +201,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
           version: Math.min(hello.version, PROTOCOL_VERSION),
           userAgent: hello.userAgent,
           control: freshControl(draft.timeMs),
-          discovery: isShared("signaling/discovery", hello.channels) ? freshDiscovery() : null,
+          discovery: isShared("signaling/discovery", hello.channels) ? openDiscovery(draft, peerId) : null,
           exchange: isShared("signaling/exchange", hello.channels) ? freshExchange() : null,
           bestTip: isShared("best-tip", hello.channels) ? freshBestTip() : null,
           pools: openPools(draft, peerId, hello.channels),
@@ -224,6 +233,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
         propose({ type: "stream/peerReady", peerId });
         propose({ type: "discovery/givePermit", peerId, attemptId });
         propose({ type: "exchange/givePermits" });
+        propose({ type: "connection/makeRoom" });
         propose({ type: "book/peerReady", peerId, attemptId });
         return;
       }
@@ -241,15 +251,17 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       const attempt = attemptOf(draft, attemptId);
       // Before a Hello with the right session nobody has proven to own the key: it is not punished (section 4).
       if (attempt.hello !== null && attempt.peerId !== null) {
-        punish(draft, attempt.peerId, reason);
-        // A banned key does not come back by a connection that was being set up meanwhile.
-        const { dialing = null, answering = null } = draft.peers.get(attempt.peerId) ?? {};
-        for (const half of severity(reason) === "violation" ? [dialing, answering] : []) {
-          if (half !== null && half !== attemptId) abandon(half, reason, detail, context);
+        punish(draft, attempt.peerId, reason, attempt.selected);
+        // A banned key does not stay by another connection, nor come back by one that was being set up meanwhile.
+        const { dialing = null, answering = null, live = null } = draft.peers.get(attempt.peerId) ?? {};
+        const others = severity(reason) === "violation" ? [dialing, answering, live?.attemptId ?? null] : [];
+        for (const other of others) {
+          if (other !== null && other !== attemptId) abandon(other, reason, detail, context);
         }
       }
       if (attempt.opened.includes("control")) {
-        const banMs = attempt.hello !== null && severity(reason) === "violation" ? BAN_MS : 0;
+        const isProven = attempt.hello !== null && attempt.peerId !== null;
+        const banMs = isProven ? remainingMs(bannedUntil(draft, attempt.peerId), draft.timeMs) : 0;
         context.effect({
           type: "effect/send",
           attemptId,

@@ -1,5 +1,6 @@
 import type { SignalAction } from "../core/actions.ts";
 import { addressGroup } from "../core/address.ts";
+import { remainingMs } from "../core/bans.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
 import { peerPublicKey } from "../core/identity.ts";
@@ -27,7 +28,7 @@ import {
 import type { Attempt, LivePeer, State, VerifyingReply } from "../core/state.ts";
 import { holdSlot, mayBeLocal, startAttempt } from "./attempts.ts";
 import { proveTarget } from "./book/proof.ts";
-import { bannedUntil, restsUntil } from "./penalties.ts";
+import { bannedUntil, closedUntil, restsUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { acceptDiscovered } from "./signaling/dialer.ts";
 import { attemptOf, livePeer, updateAttempt } from "./state.ts";
@@ -53,7 +54,11 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
         redialAfter(draft, address, target, DIAL_BACKOFF_MIN_MS);
         return;
       }
-      const shutOutUntilMs = Math.max(bannedUntil(draft, peerId), restsUntil(draft, peerId));
+      const shutOutUntilMs = Math.max(
+        bannedUntil(draft, peerId),
+        restsUntil(draft, peerId),
+        closedUntil(draft, addressGroup(target.address.host)),
+      );
       if (shutOutUntilMs > 0) {
         redialAfter(draft, address, target, shutOutUntilMs - draft.timeMs);
       } else if (!draft.peers.has(peerId) && draft.peers.size >= draft.config.peersMax) {
@@ -175,9 +180,16 @@ export function openReply(
       return;
     }
     case "envelope": {
+      // The host may have been a name.
+      const group = addressGroup(outcome.remoteAddress);
+      const closedMs = remainingMs(closedUntil(draft, group), draft.timeMs);
+      if (closedMs > 0) {
+        fail(attempt.id, `the operator has banned ${group}`, context, null, closedMs);
+        return;
+      }
       updateAttempt(draft, attempt.id, (changed) => {
         changed.phase = { tag: "openingReply" };
-        changed.remote = { address: outcome.remoteAddress, group: addressGroup(outcome.remoteAddress) };
+        changed.remote = { address: outcome.remoteAddress, group };
       });
       const { envelope } = outcome;
       context.effect({ type: "effect/openEnvelope", attemptId: attempt.id, kind: "answer", envelope });

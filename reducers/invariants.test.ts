@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
+import { addressGroup } from "../core/address.ts";
 import type { AddressBook, BookEntry } from "../core/address-book.ts";
 import type { PermitChannel } from "../core/channels/permits.ts";
 import { setDeadline } from "../core/deadlines.ts";
 import { emptyIndex } from "../core/group-index.ts";
 import type { AttemptId, Hash, PeerId } from "../core/ids.ts";
-import { OFFENDERS_MAX } from "../core/limits.ts";
+import { ACQUAINTED_MAX, GROUPS_MAX, OFFENDERS_MAX } from "../core/limits.ts";
 import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { LivePeer, State } from "../core/state.ts";
+import type { LivePeer, OffendingGroup, State } from "../core/state.ts";
 import { chunksOf } from "../core/streams.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { CHAIN, childOf, headerOf } from "./testing/chain.ts";
@@ -92,6 +93,12 @@ const one = ({ state }: World) => {
 
 const transactions = ({ state }: World, changes: Partial<State["pools"]["transaction"]>): Partial<State> => ({
   pools: { ...state.pools, transaction: { ...state.pools.transaction, ...changes } },
+});
+
+const groupWith = (...names: readonly string[]): OffendingGroup => ({
+  bannedUntilMs: 0,
+  bannedFor: null,
+  violations: names.map((name) => ({ peerId: party(name).peerId, atMs: 0 })),
 });
 
 /** P30: each is a bug that somebody could plant; the check must see it. */
@@ -309,7 +316,7 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
       offenders: SortedMap.from(
         Array.from({ length: OFFENDERS_MAX + 1 }, (_, index) => [
           `offender ${index}` as PeerId,
-          { bannedUntilMs: 0, restUntilMs: 0, strikesMs: [] },
+          { bannedUntilMs: 0, bannedFor: null, restUntilMs: 0, strikesMs: [] },
         ]),
       ),
     }),
@@ -324,6 +331,58 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
     "sources that are not counted",
     /source of unproven addresses is counted/,
     (world) => addresses(world, { entries: entriesWith(world, { table: "fresh" }) }),
+  ],
+  [
+    "a live peer with a banned key",
+    /is not banned \(P24\)/,
+    ({ state, attemptId }) => ({
+      offenders: SortedMap.from([
+        [
+          state.attempts.get(attemptId)?.peerId as PeerId,
+          { bannedUntilMs: state.timeMs + 1, bannedFor: "badState", restUntilMs: 0, strikesMs: [] },
+        ],
+      ]),
+    }),
+  ],
+  [
+    "a live peer in a group that the operator has banned",
+    /is in no group that the operator has banned/,
+    ({ state, attemptId }) => ({
+      groups: SortedMap.from([
+        [
+          addressGroup(state.attempts.get(attemptId)?.selected ?? ""),
+          { bannedUntilMs: state.timeMs + 1, bannedFor: "operator", violations: [] },
+        ],
+      ]),
+    }),
+  ],
+  [
+    "a key that counts twice for its group",
+    /counts each key once/,
+    () => ({ groups: SortedMap.from([["g", groupWith("a", "a")]]) }),
+  ],
+  [
+    "three keys of a group that is not shut out",
+    /is shut out after 3 keys/,
+    () => ({ groups: SortedMap.from([["g", groupWith("a", "b", "c")]]) }),
+  ],
+  [
+    "more groups than are remembered",
+    /address groups is bounded/,
+    () => ({
+      groups: SortedMap.from(
+        Array.from({ length: GROUPS_MAX + 1 }, (_, index) => [`${index}`, groupWith()] as const),
+      ),
+    }),
+  ],
+  [
+    "more known keys than are remembered",
+    /known keys is bounded/,
+    () => ({
+      acquainted: SortedMap.from(
+        Array.from({ length: ACQUAINTED_MAX + 1 }, (_, index) => [`${index}` as PeerId, 0] as const),
+      ),
+    }),
   ],
 ];
 

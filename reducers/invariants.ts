@@ -1,6 +1,15 @@
+import { addressGroup } from "../core/address.ts";
 import { type PermitChannel, unsettledOf } from "../core/channels/permits.ts";
 import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
-import { ADMISSION_BUCKETS_MAX, INFOS_MAX, OFFENDERS_MAX, RPC_OPEN_MAX } from "../core/limits.ts";
+import {
+  ACQUAINTED_MAX,
+  ADMISSION_BUCKETS_MAX,
+  GROUP_OFFENDERS_MAX,
+  GROUPS_MAX,
+  INFOS_MAX,
+  OFFENDERS_MAX,
+  RPC_OPEN_MAX,
+} from "../core/limits.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { PoolLog } from "../core/pool-log.ts";
 import { FETCHED_POOLS, hashOf, POOL_NAMES, type PoolInfo, type PoolName } from "../core/pools.ts";
@@ -9,6 +18,7 @@ import type { Attempt, LivePeer, State } from "../core/state.ts";
 import { checkBook, isBookDeadline } from "./book/invariants.ts";
 import { requestedHashes } from "./fetch.ts";
 import { isGateOpen } from "./gate.ts";
+import { bannedUntil, closedUntil } from "./penalties.ts";
 import { checkSignaling, isSignalingDeadline } from "./signaling/invariants.ts";
 import { checkStreams, isStreamDeadline } from "./streams-invariants.ts";
 import { checkSync } from "./sync-invariants.ts";
@@ -27,6 +37,7 @@ export function brokenInvariants(state: State): readonly string[] {
   checkSlots(state, must);
   for (const attempt of state.attempts.values()) checkAttempt(state, attempt, must);
   for (const { live } of state.peers.values()) if (live !== null) checkLive(state, live, must);
+  checkBans(state, must);
   checkFetches(state, must);
   checkSync(state, must);
   checkStreams(state, must);
@@ -146,6 +157,21 @@ function checkPermits(
   const isHeld = blocked.includes(pool) || !isGateOpen(state, peerId);
   must(theirs.tag === "open" || !waits, `${name} waits with a permit`);
   must(theirs.tag !== "open" || waits || isHeld, `${name} waits with its permit`);
+}
+
+/** P24: who is banned is not connected, by whatever connection. */
+function checkBans(state: State, must: Must): void {
+  for (const [peerId, { live }] of state.peers.entries()) {
+    if (live === null) continue;
+    must(bannedUntil(state, peerId) === 0, `live ${peerId} is not banned (P24)`);
+    const group = addressGroup(state.attempts.get(live.attemptId)?.selected ?? "");
+    must(closedUntil(state, group) === 0, `live ${peerId} is in no group that the operator has banned`);
+  }
+  for (const [group, { violations }] of state.groups.entries()) {
+    const keys = new Set(violations.map(({ peerId }) => peerId));
+    must(keys.size === violations.length, `group ${group} counts each key once`);
+    must(keys.size < GROUP_OFFENDERS_MAX, `group ${group} is shut out after ${GROUP_OFFENDERS_MAX} keys`);
+  }
 }
 
 function checkFetches(state: State, must: Must): void {
@@ -308,6 +334,8 @@ function checkBounds(state: State, must: Must): void {
   const { admission, config, attempts, batches, fetches, offenders } = state;
   must(admission.buckets.size <= ADMISSION_BUCKETS_MAX, "the table of buckets is bounded");
   must(offenders.size <= OFFENDERS_MAX, "the table of offenders is bounded");
+  must(state.groups.size <= GROUPS_MAX, "the table of address groups is bounded");
+  must(state.acquainted.size <= ACQUAINTED_MAX, "the table of known keys is bounded");
   const halfOpen = [...attempts.values()].filter(
     (attempt) => attempt.direction === "incoming" && isUnfinished(attempt),
   );

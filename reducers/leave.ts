@@ -6,7 +6,7 @@ import type { Attempt } from "../core/state.ts";
 import { forgetAttemptWakes, releaseSlot } from "./attempts.ts";
 import { lookSoon } from "./book/soon.ts";
 import { withdraw } from "./fetch.ts";
-import { bannedUntil } from "./penalties.ts";
+import { bannedUntil, noteAcquaintance } from "./penalties.ts";
 import { setWaiting } from "./pools.ts";
 import { keepResume } from "./resume.ts";
 import type { Context, StateDraft } from "./rules.ts";
@@ -39,6 +39,8 @@ export function leave(
   if (!wasReady && attempt.target !== null && !hasOther) {
     backOff(draft, attempt.target, { attempt, rejection: null, retryAfterMs: leastWaitMs }, context);
   }
+  if (!wasReady)
+    context.dispatch({ type: "attempt/ended", attemptId: attempt.id, peerId: attempt.peerId, ...ending });
   forgetAttemptWakes(draft, attempt.id);
   releaseSlot(draft, attempt);
   updateAttempt(draft, attempt.id, (closing) => {
@@ -77,6 +79,7 @@ export function endLive(
     forgetWake(draft, `rpc ${id} ${attemptId}`);
   }
   keepResume(draft, peerId, live);
+  noteAcquaintance(draft, peerId, live);
   updatePeer(draft, peerId, (peer) => {
     peer.live = null;
   });
@@ -84,6 +87,7 @@ export function endLive(
   endSeeking(draft, live, context);
   endListening(draft, live, context);
   context.propose({ type: "discovery/seek" });
+  context.propose({ type: "exchange/givePermits" });
   for (const pool of POOL_NAMES) {
     for (const hash of unsettledOf(live.pools[pool])) withdraw(draft, peerId, hash, context);
   }

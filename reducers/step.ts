@@ -5,6 +5,7 @@ import { createStep, type StepResult } from "../core/kernel.ts";
 import type { State } from "../core/state.ts";
 import { admission } from "./admission.ts";
 import { attempts } from "./attempts.ts";
+import { bans } from "./bans.ts";
 import { book } from "./book/rules.ts";
 import { bestTip } from "./channels/best-tip.ts";
 import { control } from "./channels/control.ts";
@@ -64,6 +65,7 @@ const rules: Rules<Action> = {
   ...streamingRpc,
   ...streamsFetch,
   ...commands,
+  ...bans,
 };
 
 /** The types of all actions, for checks that each occurs. */

@@ -240,7 +240,7 @@ const lengthOf = ({ manifest }: Download, index: number): number =>
 function blame(draft: StateDraft, peerId: PeerId, index: number, context: Context): void {
   const live = livePeer(draft, peerId);
   const detail = `chunk ${index} is not what the root names`;
-  if (live === undefined) punish(draft, peerId, "badChunk");
+  if (live === undefined) punish(draft, peerId, "badChunk", null);
   else accuse(live.attemptId, "streaming-rpc", { reason: "badChunk", detail }, context);
   const source = draft.download?.sources.get(peerId);
   if (source !== undefined) removeSource(draft, peerId, source);

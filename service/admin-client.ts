@@ -6,6 +6,7 @@ export type NodeStatus = z.infer<typeof statusSchema>;
 type AccountStatus = z.infer<typeof accountSchema>;
 type BlockStatus = z.infer<typeof blockSchema>;
 type PeerStatus = z.infer<typeof peerSchema>;
+export type BanStatus = z.infer<typeof banSchema>;
 
 /** The three pools by their names in the API. */
 export const API_POOLS = ["transactions", "snarks", "commitments"] as const;
@@ -33,6 +34,11 @@ export interface AdminClient {
   readonly setRole: (role: "producer" | "worker", enabled: boolean) => Promise<void>;
   /** Keeps the node connected with an address; the connection comes later. */
   readonly dial: (address: string) => Promise<void>;
+  /** All bans, in the order of their ids. */
+  readonly bans: () => Promise<readonly BanStatus[]>;
+  /** @param id a peer id, or an address group as `20.30.40.0/24`; @param forMs null: for ever */
+  readonly ban: (id: string, forMs: number | null) => Promise<BanStatus>;
+  readonly unban: (id: string) => Promise<void>;
 }
 
 export class AdminError extends Error {
@@ -50,8 +56,13 @@ export class AdminError extends Error {
 export function createAdminClient(admin: string): AdminClient {
   const url = baseUrl(admin);
 
-  const request = async <T>(schema: z.ZodType<T>, path: string, body?: object): Promise<T> => {
-    const response = await send(url, path, body);
+  const request = async <T>(
+    schema: z.ZodType<T>,
+    path: string,
+    body?: object,
+    method = body === undefined ? "GET" : "POST",
+  ): Promise<T> => {
+    const response = await send(url, path, method, body);
     const json = await jsonOf(response);
     if (!response.ok) throw refusalOf(response, json, url);
     const parsed = schema.safeParse(json);
@@ -80,6 +91,20 @@ export function createAdminClient(admin: string): AdminClient {
     },
     dial: async (address) => {
       await request(z.unknown(), "/v1/peers", { address });
+    },
+    bans: async () => {
+      const all: BanStatus[] = [];
+      for (let after: string | null = ""; after !== null; ) {
+        const query: string = `limit=${BANS_PAGE}&after=${encodeURIComponent(after)}`;
+        const page: z.infer<typeof bansSchema> = await request(bansSchema, `/v1/bans?${query}`);
+        all.push(...page.bans);
+        after = page.next;
+      }
+      return all;
+    },
+    ban: (id, forMs) => request(banSchema, "/v1/bans", { id, forMs }),
+    unban: async (id) => {
+      await request(z.unknown(), `/v1/bans/${encodeURIComponent(id)}`, undefined, "DELETE");
     },
   };
 }
@@ -128,6 +153,18 @@ const blockSchema = z.object({
 const peerSchema = z.object({ id: z.string(), bytesIn: z.number() });
 const peersSchema = z.object({ peers: z.array(peerSchema) });
 
+/** The most that one answer has. */
+const BANS_PAGE = 1_000;
+
+const banSchema = z.object({
+  id: z.string(),
+  kind: z.enum(["key", "group"]),
+  /** Null: for ever. */
+  until: z.string().nullable(),
+  reason: z.string(),
+});
+const bansSchema = z.object({ bans: z.array(banSchema), next: z.string().nullable() });
+
 const submittedSchema = z.object({ hash: z.string() });
 
 const accountSchema = z.object({ nonce: z.number(), nextNonce: z.number() });
@@ -146,16 +183,12 @@ function baseUrl(admin: string): string {
   return `${parsed.protocol}//${parsed.host}`;
 }
 
-async function send(url: string, path: string, body: object | undefined): Promise<Response> {
+async function send(url: string, path: string, method: string, body: object | undefined): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const post = {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  };
+  const content =
+    body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   try {
-    return await fetch(`${url}${path}`, body === undefined ? { signal } : post);
+    return await fetch(`${url}${path}`, { method, signal, ...content });
   } catch (error) {
     throw new AdminError(
       `cannot reach a node at ${url}: ${causeOf(error)}; is it running with --admin there?`,

@@ -57,6 +57,8 @@ const segment = fc.oneof(
     "tip",
     "producer",
     "worker",
+    "bans",
+    "20.30.40.0%2F24",
     "accounts",
     "..",
     ".",
@@ -96,6 +98,9 @@ const known = fc.constantFrom(
   "/v1/producer",
   "/v1/worker",
   `/v1/peers/${node.peerId}`,
+  "/v1/bans",
+  `/v1/bans/${node.peerId}`,
+  "/v1/bans/20.30.40.0%2F24",
 );
 const paths = fc
   .tuple(
@@ -118,6 +123,17 @@ const bodies = fc.oneof(
     .record({ address: fc.oneof(fc.string(), fc.webUrl(), fc.stringMatching(/^(\/[a-z0-9.:]{0,9}){0,8}$/)) })
     .map(textOf),
   fc.record({ enabled: fc.anything() }).map(textOf),
+  fc
+    .record({
+      id: fc.oneof(
+        fc.string(),
+        fc.constantFrom("20.30.40.0/24", "20.30.40.1/24", "2a00::/56", node.peerId),
+        fc.ipV4().map((address) => `${address}/24`),
+        fc.ipV6().map((address) => `${address}/56`),
+      ),
+      forMs: fc.oneof(fc.constant(null), fc.maxSafeInteger(), fc.nat(1_000), fc.anything()),
+    })
+    .map(textOf),
   fc.constantFrom('{"enabled":true}', '{"enabled":false}'),
   fc.constantFrom("{", "[".repeat(60_000), '{"bytes":'.repeat(7_000), "x".repeat(70_000), "null"),
 );

@@ -318,6 +318,8 @@ test.each([
   ["OPTIONS", "/v1/transactions", "GET, HEAD, POST"],
   ["PROPFIND", "/v1/peers?x=1", "GET, HEAD, POST"],
   ["GET", "/v1/peers/12D3KooW", "DELETE"],
+  ["PUT", "/v1/bans", "GET, HEAD, POST"],
+  ["GET", "/v1/bans/20.30.40.0%2F24", "DELETE"],
   ["DELETE", "/v1/snarks", "GET, HEAD, POST"],
   ["POST", "/v1/blocks/tip", "GET, HEAD"],
   ["POST", "/v1/commitments", "GET, HEAD"],
@@ -531,4 +533,53 @@ test("an address that cannot be listened on is an error of the system with its c
     log: pino({ level: "silent" }),
   });
   await expect(taken).rejects.toMatchObject({ code: "EADDRINUSE" });
+});
+
+test("bans: imposed, listed in pages, lifted", async () => {
+  const fresh = await startWithApi();
+  const { peerId } = node;
+  const key = await post(fresh.api, "/v1/bans", { id: peerId });
+  expect(key).toMatchObject({
+    status: 201,
+    headers: { location: `/v1/bans/${peerId}` },
+    json: { id: peerId, kind: "key", until: expect.any(String), reason: "operator" },
+  });
+  const { until: end } = key.json as { until: string };
+  expect(Math.abs(Date.parse(end) - Date.now() - 86_400_000)).toBeLessThan(60_000);
+  const group = { id: "20.30.40.0/24", kind: "group", until: null, reason: "operator" };
+  expect(await post(fresh.api, "/v1/bans", { id: group.id, forMs: null })).toMatchObject({
+    status: 201,
+    headers: { location: "/v1/bans/20.30.40.0%2F24" },
+    json: group,
+  });
+  expect((await ask(fresh.api, { path: "/v1/bans" })).json).toEqual({ bans: [key.json, group], next: null });
+  const page = (await ask(fresh.api, { path: "/v1/bans?limit=1" })).json;
+  expect(page).toEqual({ bans: [key.json], next: peerId });
+  const rest = (await ask(fresh.api, { path: `/v1/bans?limit=1&after=${peerId}` })).json;
+  expect(rest).toEqual({ bans: [group], next: null });
+  for (const id of [peerId, "20.30.40.0%2F24"]) {
+    const lift = { method: "DELETE", path: `/v1/bans/${id}` };
+    expect(await ask(fresh.api, lift)).toMatchObject({ status: 204, text: "" });
+    expect(await ask(fresh.api, lift)).toMatchObject(problem(404, expect.stringMatching(/is not banned$/)));
+  }
+  expect((await ask(fresh.api, { path: "/v1/bans" })).json).toEqual({ bans: [], next: null });
+});
+
+test("bans: what is no ban is refused with the reason", async () => {
+  const bodies: readonly (readonly [unknown, RegExp])[] = [
+    [{}, /^id: /],
+    [{ id: "bob" }, /^id: expected a peer id .* or an address group/],
+    [{ id: "20.30.40.50" }, /that would be 20\.30\.40\.0\/24$/],
+    [{ id: "20.30.0.0/16" }, /that would be 20\.30\.0\.0\/24$/],
+    [{ id: node.peerId }, /the key of this node itself/],
+    [{ id: "20.30.40.0/24", forMs: 0 }, /^forMs: /],
+    [{ id: "20.30.40.0/24", forMs: 1.5 }, /^forMs: /],
+    [{ id: "20.30.40.0/24", forMs: Number.MAX_SAFE_INTEGER }, /^forMs: /],
+    [{ id: "20.30.40.0/24", for: "1h" }, /unknown key "for"/],
+  ];
+  for (const [body, detail] of bodies) {
+    expect(await post(api, "/v1/bans", body)).toMatchObject(problem(400, expect.stringMatching(detail)));
+  }
+  expect(await ask(api, { method: "DELETE", path: "/v1/bans/bob" })).toMatchObject(problem(400));
+  expect(await ask(api, { path: "/v1/bans?limit=0" })).toMatchObject(problem(400));
 });

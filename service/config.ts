@@ -3,6 +3,7 @@ import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
 import { TEST_ACCOUNTS } from "./chain/genesis.ts";
+import { parseBytesPerSecond, RATE_EXAMPLES } from "./data-rate.ts";
 import { parseDurationMs } from "./duration.ts";
 import { type Parsed, parseJson } from "./json-input.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
@@ -25,6 +26,8 @@ export interface NodeConfig {
   readonly maxPeers: number;
   /** With fewer, the node asks its peers for others; null: half of maxPeers. */
   readonly minPeers: number | null;
+  /** What all connections may send together, bytes per second; null: no limit. */
+  readonly maxUpload: number | null;
   /** Transactions the pool holds at most. */
   readonly poolSize: number;
   /** Duration of a slot of the chain, ms. */
@@ -48,6 +51,8 @@ const NONE = "none";
 
 /** More connections than one process can serve. */
 const PEERS_MAX_MAX = 10_000;
+/** With less a message of 64 KiB takes longer than others wait for it. */
+const UPLOAD_MIN = 20_000;
 const ADMISSION_PER_IP_MAX = 1_000_000;
 /** A pool is one message to be reconciled, and a hash over all of it to be compared. */
 const POOL_SIZE_MAX = 100_000;
@@ -89,6 +94,13 @@ const slotSchema = z.string().transform((text, context): number => {
   return z.NEVER;
 });
 
+const uploadSchema = z.string().transform((text, context): number => {
+  const rate = parseBytesPerSecond(text);
+  if (rate !== undefined && rate >= UPLOAD_MIN) return rate;
+  context.issues.push(custom(text, `expected at least ${UPLOAD_MIN / 1_000}kB/s, such as ${RATE_EXAMPLES}`));
+  return z.NEVER;
+});
+
 /** An ISO time, whose meaning does not depend on where it is read, or ms since the Unix epoch. */
 const genesisTimeSchema = z.unknown().transform((given, context): number => {
   const ms = msOf(given);
@@ -116,6 +128,7 @@ export const settingSchemas = {
   record: z.string().min(1),
   maxPeers: z.int().min(1).max(PEERS_MAX_MAX),
   minPeers: z.int().min(0).max(PEERS_MAX_MAX),
+  maxUpload: uploadSchema,
   poolSize: z.int().min(1).max(POOL_SIZE_MAX),
   slot: slotSchema,
   genesisTime: genesisTimeSchema,
@@ -138,6 +151,7 @@ export const DEFAULT_CONFIG: NodeConfig = {
   record: null,
   maxPeers: DEFAULT_SETTINGS.peersMax,
   minPeers: null,
+  maxUpload: null,
   poolSize: DEFAULT_SETTINGS.capacity,
   slot: DEFAULT_SETTINGS.slotMs,
   genesisTime: DEFAULT_SETTINGS.genesisMs,

@@ -2,11 +2,16 @@ import { type Logger, pino } from "pino";
 import { expect, test } from "vitest";
 import type { TipChange } from "../core/chain.ts";
 import type { Hash } from "../core/ids.ts";
+import { REASONS, REJECTIONS } from "../core/reasons.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { State } from "../core/state.ts";
 import type { Download } from "../core/streams.ts";
 import { freshSync, type Stage } from "../core/sync.ts";
-import { type ActionContext, logAction } from "./log.ts";
+import { control, getNext, say } from "../reducers/testing/messages.ts";
+import { cause, freshRequestId, party, testNode } from "../reducers/testing/node.ts";
+import { openTransport, readyPeer } from "../reducers/testing/peers.ts";
+import { dialTo, offerFrom, PUBLIC_IP, rejectionOf } from "../reducers/testing/signals.ts";
+import { type ActionContext, logAction, logShutOut } from "./log.ts";
 import { initial } from "./recording.fixture.ts";
 import { createSyncLog } from "./sync-log.ts";
 import { syncProgress } from "./sync-progress.ts";
@@ -45,6 +50,7 @@ test("log: a new best tip is told with its height, its transactions, and what it
   };
   const context = (undone: number | null): ActionContext => ({
     state: initial,
+    before: initial,
     undone,
     transactionsIn: () => 3,
   });
@@ -140,4 +146,107 @@ test("log: following a tip that is a few blocks ahead is not told", () => {
     note(initial);
   }
   expect(lines).toEqual([]);
+});
+
+/** What a node writes of what happens to it, but for the times. */
+function loggedNode() {
+  const { log, lines } = logged();
+  let before: State | undefined;
+  const node = testNode({}, "us", (_, { actions, state }) => {
+    for (const action of actions)
+      logAction(log, action, { state, before: before ?? state, undone: null, transactionsIn: () => null });
+    logShutOut(log, before ?? state, state);
+    before = state;
+  });
+  return { node, lines };
+}
+
+test("log: every end of a live connection is told once, with who, why and the details", () => {
+  for (const [number, reason] of REASONS.entries()) {
+    const { node, lines } = loggedNode();
+    const [ours, theirs] = [readyPeer(node, "ours"), readyPeer(node, "theirs")];
+    lines.length = 0;
+    const detail = "because";
+    cause(node, { type: "connection/disconnect", attemptId: ours.attemptId, reason, detail });
+    say(node, theirs.attemptId, control({ tag: "goodbye", reason: number, banMs: 0 }));
+    const told = { level: 30, reason, msg: "peer disconnected" };
+    expect(lines).toEqual([
+      { ...told, peerId: ours.peerId, by: "us", detail },
+      { ...told, peerId: theirs.peerId, by: "them", detail: "Goodbye" },
+    ]);
+  }
+  const { node, lines } = loggedNode();
+  const { attemptId, peerId } = readyPeer(node, "lost");
+  lines.length = 0;
+  node.feed({ type: "event/connectionClosed", attemptId, error: "ICE failed" });
+  expect(lines).toMatchObject([{ peerId, reason: "connectionLost", by: "world", detail: "ICE failed" }]);
+});
+
+test("log: an attempt that ends before it is ready is told once, with who and why", () => {
+  const { node, lines } = loggedNode();
+  const { attemptId, peerId } = offerFrom(node, party("peer"));
+  openTransport(node, attemptId, ["control"]);
+  say(node, attemptId, control({ tag: "pong", n: 0 }));
+  expect(lines).toMatchObject([
+    { attempt: attemptId, peerId, reason: "badState", by: "us", msg: "connection attempt ended" },
+  ]);
+  lines.length = 0;
+  const dial = dialTo(node, party("other"), "connecting");
+  node.feed({ type: "event/connectionClosed", attemptId: dial.attemptId, error: "no route" });
+  expect(lines.filter(({ msg }) => msg === "connection attempt failed")).toEqual([
+    {
+      level: 30,
+      attempt: dial.attemptId,
+      peerId: dial.peerId,
+      direction: "outgoing",
+      detail: "no route",
+      msg: "connection attempt failed",
+    },
+  ]);
+});
+
+test("log: a refusal is told once, ours with the key and the address, theirs with the key", () => {
+  const { node, lines } = loggedNode();
+  const peer = offerFrom(node, party("peer"), { isSigned: false });
+  expect(lines).toMatchObject([
+    { peerId: peer.peerId, address: PUBLIC_IP, rejection: "badSignature", by: "us", msg: "offer refused" },
+  ]);
+  lines.length = 0;
+  const dial = dialTo(node, party("other"), "openingReply");
+  const { attemptId } = dial;
+  const plaintext = rejectionOf(node, attemptId, REJECTIONS.indexOf("capacity"), 0);
+  node.feed({ type: "event/envelopeOpened", attemptId, plaintext });
+  node.feed({ type: "event/signatureChecked", attemptId, valid: true });
+  expect(lines).toMatchObject([
+    { peerId: dial.peerId, rejection: "capacity", by: "them", detail: "refused: capacity" },
+  ]);
+});
+
+test("log: an address group that is shut out is told once, and what the operator bans", () => {
+  const { node, lines } = loggedNode();
+  for (const name of ["a", "b", "c", "d"]) {
+    const { attemptId } = readyPeer(node, name, { selected: "60.1.1.7" });
+    say(node, attemptId, getNext(0));
+    say(node, attemptId, getNext(0));
+    node.pass(600_000);
+  }
+  expect(lines.filter(({ msg }) => msg === "address group shut out")).toEqual([]);
+  for (const name of ["e", "f", "g"]) {
+    const { attemptId } = readyPeer(node, name, { selected: "60.1.1.7" });
+    say(node, attemptId, getNext(0));
+    say(node, attemptId, getNext(0));
+  }
+  node.pass(1_000);
+  const shutOut = { group: "60.1.1.0/24", reason: "overLimit", forMs: 600_000, level: 30 };
+  expect(lines.filter(({ msg }) => msg === "address group shut out")).toEqual([
+    { ...shutOut, msg: "address group shut out" },
+  ]);
+  lines.length = 0;
+  const subject = { tag: "group", group: "60.1.1.0/24" } as const;
+  node.feed({ type: "command/ban", requestId: freshRequestId(), subject, forMs: null });
+  node.feed({ type: "command/unban", requestId: freshRequestId(), subject });
+  expect(lines).toMatchObject([
+    { id: "60.1.1.0/24", forMs: null, msg: "the operator bans" },
+    { id: "60.1.1.0/24", msg: "the operator lifts a ban" },
+  ]);
 });

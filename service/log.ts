@@ -1,10 +1,12 @@
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 import type { Action } from "../core/actions.ts";
-import type { Hash } from "../core/ids.ts";
+import { formatSubject } from "../core/bans.ts";
+import { hexToPeerId } from "../core/identity.ts";
+import type { AttemptId, Hash } from "../core/ids.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { Rejection } from "../core/reasons.ts";
-import type { State } from "../core/state.ts";
+import type { Attempt, State } from "../core/state.ts";
 
 export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -27,6 +29,8 @@ export function createLogger(level: LogLevel, asJson: boolean): Logger {
 export interface ActionContext {
   /** After the step. */
   readonly state: State;
+  /** Before it: an attempt that has ended in it is known there only. */
+  readonly before: State;
   /** Blocks that the last adoption of a tip has undone. */
   readonly undone: number | null;
   /** Transactions of an applied block; null if its body was not needed here. */
@@ -68,14 +72,31 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
       log.info({ peerId, reason, by, detail }, "peer disconnected");
       return;
     }
-    case "attempt/fail":
-      log.info({ attempt: action.attemptId, detail: action.detail }, "connection attempt failed");
+    case "attempt/ended": {
+      const { attemptId, peerId, reason, by, detail } = action;
+      log.info({ attempt: attemptId, peerId, reason, by, detail }, "connection attempt ended");
       return;
-    case "admission/reject":
-      log[rejectionLevel(action.rejection)](
-        { attempt: action.attemptId, rejection: action.rejection },
-        "offer refused",
-      );
+    }
+    case "attempt/fail": {
+      const { attemptId, rejection, detail } = action;
+      const { peerId = null, direction } = attemptIn(context, attemptId) ?? {};
+      const by = rejection === null ? {} : { rejection, by: "them" };
+      log.info({ attempt: attemptId, peerId, direction, ...by, detail }, "connection attempt failed");
+      return;
+    }
+    case "admission/reject": {
+      const { attemptId, rejection, retryAfterMs } = action;
+      const address = attemptIn(context, attemptId)?.remote?.address;
+      // Before the signature is checked the key is only what the offer says.
+      const told = { attempt: attemptId, peerId: hexToPeerId(action.to), address, rejection, by: "us" };
+      log[rejectionLevel(rejection)](retryAfterMs > 0 ? { ...told, retryAfterMs } : told, "offer refused");
+      return;
+    }
+    case "command/ban":
+      log.info({ id: formatSubject(action.subject), forMs: action.forMs }, "the operator bans");
+      return;
+    case "command/unban":
+      log.info({ id: formatSubject(action.subject) }, "the operator lifts a ban");
       return;
     case "dial/start": {
       const target = state.targets.get(action.address);
@@ -87,6 +108,17 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
   }
 }
 
+/** Says which address groups a step has shut out, and why: what keys are banned for is the end of their connections. */
+export function logShutOut(log: Logger, before: State, state: State): void {
+  if (state.groups === before.groups) return;
+  for (const [group, { bannedUntilMs, bannedFor }] of state.groups.entries()) {
+    if (bannedFor === "operator") continue;
+    const isNew = bannedUntilMs > state.timeMs && bannedUntilMs !== before.groups.get(group)?.bannedUntilMs;
+    if (isNew)
+      log.info({ group, reason: bannedFor, forMs: bannedUntilMs - state.timeMs }, "address group shut out");
+  }
+}
+
 /** Enough to tell blocks apart, and to find one in the API of another node. */
 const HASH_CHARACTERS = 12;
 
@@ -94,6 +126,9 @@ const SYNC_FAILURES = {
   "sync/giveUp": "a better tip cannot be had now",
   "sync/condemn": "a block is invalid",
 } as const;
+
+const attemptIn = ({ state, before }: ActionContext, attemptId: AttemptId): Attempt | undefined =>
+  state.attempts.get(attemptId) ?? before.attempts.get(attemptId);
 
 const rejectionLevel = (rejection: Rejection): "debug" | "info" =>
   rejection === "alreadyConnected" ? "debug" : "info";

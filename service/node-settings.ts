@@ -17,6 +17,8 @@ export interface NodeSettings {
   readonly peersMax: number;
   /** With fewer it asks its peers for others. */
   readonly peersMin: number;
+  /** What all connections may send together, in messages; null: no limit. */
+  readonly uploadBytesPerSecond: number | null;
   readonly admission: AdmissionLimits;
   readonly trustedProxies: readonly string[];
   /** Transactions the pool holds at most. */
@@ -31,6 +33,8 @@ export interface NodeSettings {
   readonly workFee: bigint | null;
   /** A directory of its own for what is streamed to this node; null: that is kept in memory. */
   readonly streams: string | null;
+  /** The file in which bans are kept; null: they end with the process. */
+  readonly bans: string | null;
   /** The file in which addresses of others are kept; null: they are forgotten with the process. */
   readonly addresses: string | null;
   /** A new directory for the recording of this run. */
@@ -46,6 +50,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   peers: [],
   peersMax: PEERS_MAX_DEFAULT,
   peersMin: PEERS_MAX_DEFAULT / 2,
+  uploadBytesPerSecond: null,
   admission: DEFAULT_ADMISSION,
   trustedProxies: [],
   capacity: TRANSACTION_CAPACITY_DEFAULT,
@@ -54,6 +59,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   produce: null,
   workFee: null,
   streams: null,
+  bans: null,
   addresses: null,
   record: null,
 };

@@ -7,11 +7,13 @@ import { formatMultiaddr } from "../core/multiaddr.ts";
 import type { CommandResult, Services } from "../core/services.ts";
 import { initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
+import { withBans } from "../reducers/bans.ts";
 import { withBook } from "../reducers/book/kept.ts";
+import { createBansFile, readBans } from "./bans-file.ts";
 import type { EmbeddedChain } from "./chain/chain.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
-import { logAction } from "./log.ts";
+import { logAction, logShutOut } from "./log.ts";
 import { createChainServices, type TestAccount } from "./node-chain.ts";
 import { bindAddressOf, configOf, listenAddress, type NodeSettings } from "./node-settings.ts";
 import { createPeersFile, readPeers } from "./peers-file.ts";
@@ -20,6 +22,7 @@ import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
 import { createSyncLog } from "./sync-log.ts";
 import { createTipHistory, type TipHistory } from "./tips.ts";
+import { createUpload, type Upload } from "./webrtc/upload.ts";
 import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
 
 export interface NodeOptions extends NodeSettings {
@@ -57,10 +60,11 @@ const STOP_POLL_MS = 10;
 
 /**
  * Composes a node: the pure core and the services around it.
- * @throws Error that says what to do if it cannot listen or record
+ * @throws Error that says what to do if it cannot listen, record, or read what a former process has left
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { log } = options;
+  const keptBans = options.bans === null ? [] : readBans(options.bans, log);
   const keptPeers = options.addresses === null ? null : readPeers(options.addresses, log);
   let store: Store | undefined;
   const emit = (input: Parameters<Store["input"]>[0]): void => store?.input(input);
@@ -76,7 +80,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     trustedProxies: options.trustedProxies,
   });
   const address = listenAddress(options.listen, signaling.port, crypto.peerId);
-  const transport = createWebrtcTransport({ emit, bindAddress: bindAddressOf(options) });
+  const transport = createWebrtcTransport({
+    emit,
+    bindAddress: bindAddressOf(options),
+    upload: uploadOf(options),
+  });
   const answers = new Map<RequestId, (result: CommandResult) => void>();
   const operator: Services["operator"] = {
     answer: (requestId, result) => {
@@ -89,11 +97,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const startedMs = clock();
   const seed = toHex(randomBytes(32));
   const fresh = initialState(configOf(options, crypto, chain, address), seed, startedMs);
-  const initial = keptPeers === null ? fresh : withBook(fresh, keptPeers);
+  const restored = withBans(fresh, keptBans);
+  const initial = keptPeers === null ? restored : withBook(restored, keptPeers);
+  const bansFile = options.bans === null ? undefined : createBansFile(options.bans, initial, log);
   const peersFile = options.addresses === null ? undefined : createPeersFile(options.addresses, initial, log);
   const tips = createTipHistory(initial.chain);
   const logSync = createSyncLog(log, clock);
   const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
+  let before = initial;
   let recorder: Recorder | undefined;
   let finish: (error?: unknown) => void = () => undefined;
   const ended = new Promise<unknown>((resolve) => {
@@ -110,6 +121,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     chain.abandonSnark();
     streams.release();
     await signaling.close();
+    await bansFile?.close();
     await peersFile?.close();
     await recorder?.close();
   };
@@ -128,8 +140,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       recorder?.record(input, timeMs, state);
       for (const action of actions) {
         if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
-        logAction(log, action, { state, undone: tips.undone(), transactionsIn });
+        logAction(log, action, { state, before, undone: tips.undone(), transactionsIn });
       }
+      logShutOut(log, before, state);
+      before = state;
+      bansFile?.observe(state);
       peersFile?.observe(state);
       logSync(state);
     },
@@ -194,6 +209,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopped" };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function uploadOf({ uploadBytesPerSecond }: NodeOptions): Upload | undefined {
+  if (uploadBytesPerSecond === null) return undefined;
+  return createUpload({
+    bytesPerSecond: uploadBytesPerSecond,
+    clock: () => performance.now(),
+    after: (ms, run) => setTimeout(run, ms).unref(),
+  });
+}
 
 function recorderOf({ record, log }: NodeOptions, initial: State): Recorder | undefined {
   if (record === null) return undefined;

@@ -12,12 +12,13 @@ import { createCrypto } from "./crypto.ts";
 import { createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
 import { createStreams, type NodeStreams } from "./streams.ts";
-import { createWebrtcTransport } from "./webrtc.ts";
+import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
 
 /** A node of the production parts that streams, and nothing else: for tests and benchmarks. */
 export interface StreamNode {
   readonly address: DialAddress;
   readonly streams: NodeStreams;
+  readonly transport: WebrtcTransport;
   readonly state: () => State;
   readonly close: () => Promise<void>;
 }
@@ -93,6 +94,7 @@ export async function startStreamNode(options: StreamNodeOptions): Promise<Strea
   return {
     address,
     streams,
+    transport,
     state: running.state,
     close: async () => {
       running.close();

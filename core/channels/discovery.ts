@@ -38,6 +38,8 @@ export type RelayedFlow =
     };
 
 export interface PastFlows {
+  /** No permit before. */
+  readonly pausedUntilMs: number;
   /** Our Answer may have crossed one Accept or Reject, which then means nothing. */
   readonly crossed: boolean;
   /** Rejects in a row. */
@@ -57,7 +59,9 @@ export type SoughtFlow =
   /** The relay has the offer. The attempt may end before its Answer. */
   | { readonly tag: "accepted"; readonly attemptId: AttemptId };
 
-export const freshDiscovery = (): DiscoveryChannel => ({
-  ours: { tag: "idle", past: { crossed: false, rejects: 0, offeredUntilMs: [] } },
+const NO_PAST: PastFlows = { pausedUntilMs: 0, crossed: false, rejects: 0, offeredUntilMs: [] };
+
+export const freshDiscovery = (past: PastFlows = NO_PAST): DiscoveryChannel => ({
+  ours: { tag: "idle", past },
   theirs: { tag: "none", crossed: false },
 });

@@ -102,6 +102,10 @@ export interface RpcChannel {
   readonly theirs: readonly TheirRequest[];
   /** Since when all our slots are blocked by requests that timed out; null while one is usable. */
   readonly blockedSinceMs: number | null;
+  /** The fastest answer so far, ms; null before the first. */
+  readonly fastestMs: number | null;
+  /** Items that the peer has served in time. */
+  readonly served: number;
   /** What the peer may still ask for, by the kind of request; full where nothing is said. */
   readonly budgets: { readonly [Kind in RpcRequest["tag"]]?: Budget };
 }
@@ -128,5 +132,7 @@ export const freshRpc = (): RpcChannel => ({
   theirNextId: 0,
   theirs: [],
   blockedSinceMs: null,
+  fastestMs: null,
+  served: 0,
   budgets: {},
 });

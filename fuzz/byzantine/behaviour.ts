@@ -17,10 +17,10 @@ import type { Cluster, ClusterObserver } from "../simulator.ts";
 export type Behaviour = ConnectionBehaviour | SignalBehaviour | AttemptBehaviour;
 
 /**
- * Where a behaviour shows. Two are still to be filled: `relay` lies on the channels of 7.1 and 7.2 (step 4), and
- * `addresses` in its answers to Peers (7.7). Both will be made like those of a connection, over a `Line`.
+ * Where a behaviour shows. One is still to be filled: `addresses` lies in its answers to Peers (7.7). It will be made like
+ * those of a connection, over a `Line`.
  */
-export type Place = "connection" | "signal" | "attempt" | "relay" | "addresses";
+export type Place = "connection" | "signal" | "attempt" | "addresses";
 
 interface Named {
   readonly place: Place;
@@ -53,6 +53,8 @@ export interface Needs {
   readonly items?: number;
   /** Transactions that their pools hold at most. */
   readonly capacity?: number;
+  /** These of them never have enough peers, and ask relays for more. */
+  readonly peersMin?: "victims" | "others";
   /** Their chain judges batches as a whole. */
   readonly isBatchOnly?: boolean;
 }

@@ -1,5 +1,5 @@
 import type { PeerId } from "../../core/ids.ts";
-import type { Cluster, ClusterObserver } from "../simulator.ts";
+import type { Cluster, ClusterObserver, ClusterOptions } from "../simulator.ts";
 import { createWatched } from "../watched.ts";
 import { type Behaviour, saying, type Trial } from "./behaviour.ts";
 import { NO_PONG } from "./control-lies.ts";
@@ -22,10 +22,16 @@ interface Meeting {
   readonly ready: readonly PeerId[];
 }
 
-function meet(seed: number, nodes: number, observers: readonly ClusterObserver[]): Meeting {
+function meet(
+  seed: number,
+  nodes: number,
+  observers: readonly ClusterObserver[],
+  options: Partial<ClusterOptions> = {},
+): Meeting {
   const ready: PeerId[] = [];
   const { cluster } = createWatched(
     {
+      ...options,
       nodes,
       seed,
       observers: [
@@ -110,7 +116,48 @@ function playSecondLife(seed: number, observers: readonly ClusterObserver[] = []
     : [`P27: connected ${before} times, and ${after} with the second process: it is kept out by the first`];
 }
 
+/** All but node 0 are at addresses of one group. */
+const sharedHost = (index: number): string => (index === 0 ? "20.0.0.7" : `40.1.1.${index}`);
+/** Longer than a key must have been ready to be known, and than its group is shut out. */
+const LONG_MS = 11 * MINUTE_MS;
+
+/** One host makes keys as it needs them: the third that violates is the last, and its neighbours do not suffer for it. */
+function playEvasion(seed: number, observers: readonly ClusterObserver[] = []): readonly string[] {
+  const { cluster, ready } = meet(seed, 6, observers, { hostOf: sharedHost });
+  const [NEIGHBOUR, STRANGER, EVADERS] = [1, 2, [3, 4, 5]];
+  const problems: string[] = [];
+  const expect = (index: number, times: number, when: string): void => {
+    const found = ready.filter((other) => other === cluster.identity(index).peerId).length;
+    if (found !== times)
+      problems.push(`P24: node ${index} was connected ${found} times ${when}, not ${times}`);
+  };
+  const create = (index: number, behaviours: readonly Behaviour[]): LiarProcess =>
+    createLiar(cluster, { index, seed: seed + index, behaviours });
+  const neighbour = create(NEIGHBOUR, []);
+  neighbour.dial(0);
+  cluster.runFor(LONG_MS);
+  for (const index of EVADERS) {
+    create(index, [violating]).dial(0);
+    cluster.runFor(DIAL_MS);
+    expect(index, 1, "as a new key");
+  }
+  create(STRANGER, []).dial(0);
+  cluster.runFor(DIAL_MS);
+  expect(STRANGER, 0, "after three of its group had violated the protocol");
+  expect(NEIGHBOUR, 1, "until its group was shut out");
+  if (cluster.node(0).state.peers.get(cluster.identity(NEIGHBOUR).peerId)?.live == null)
+    problems.push("P24: a live peer was disconnected for what its neighbours did");
+  cluster.cutLink(0, NEIGHBOUR);
+  cluster.runFor(MINUTE_MS);
+  expect(NEIGHBOUR, 2, "while its group is shut out, though it was ready for long");
+  expect(STRANGER, 0, "while its group is shut out");
+  cluster.runFor(LONG_MS);
+  expect(STRANGER, 1, "when its group is no longer shut out");
+  return problems;
+}
+
 export const KEY_TRIALS: readonly Trial[] = [
   { name: "bans and rests", play: playPenalties },
   { name: "a second life of one key", play: playSecondLife },
+  { name: "ban evasion by new keys", play: playEvasion },
 ];

@@ -1,13 +1,16 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import { ascii, type Hex, toHex } from "../../core/bytes.ts";
+import { ascii, fromHex, type Hex, toHex } from "../../core/bytes.ts";
 import type { TransactionInfo } from "../../core/chain.ts";
 import type { ControlMessage } from "../../core/channels/control.ts";
+import type { DiscoveryMessage } from "../../core/channels/discovery.ts";
+import type { ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { PermitWindow, PoolMessage } from "../../core/channels/permits.ts";
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { ChannelMessage } from "../../core/channels/table.ts";
 import type { Hash } from "../../core/ids.ts";
 import type { PoolInfo, PoolName } from "../../core/pools.ts";
+import type { Envelope } from "../../core/signals.ts";
 import { accountOf, type SimTransaction, type SimVerdict } from "../sim-items.ts";
 import type { Random } from "../sim-random.ts";
 import type { Line } from "./behaviour.ts";
@@ -15,6 +18,23 @@ import type { Line } from "./behaviour.ts";
 /** What liars say, written from section 7 alone. */
 
 export const control = (message: ControlMessage): ChannelMessage => ({ channel: "control", message });
+
+export const discovery = (message: DiscoveryMessage): ChannelMessage => ({
+  channel: "signaling/discovery",
+  message,
+});
+
+export const exchange = (message: ExchangeMessage): ChannelMessage => ({
+  channel: "signaling/exchange",
+  message,
+});
+
+/** In the form of a sealed signal, and nothing in it. */
+export const garbage = (random: Random): Envelope => ({
+  ephemeral: fromHex(randomHex(random)),
+  nonce: fromHex(randomHex(random)).subarray(0, 12),
+  ciphertext: fromHex(randomHex(random)),
+});
 
 export const ping = (n: number): ChannelMessage => control({ tag: "ping", n });
 

@@ -11,8 +11,8 @@ test("Jain's index is 1 for equal shares, and 1/n if one has everything", () => 
 
 /** What one node gives to all at once is in scenes/hub.ts; here is what it takes from all. */
 describe("Jain's index over equal peers is at least 0.95", () => {
-  const PEERS = 16;
-  const ITEMS = 100;
+  const PEERS = 32;
+  const ITEMS = 50;
   const SOURCES = 8;
   /** More than eight sources are permitted at once, 16 each: each could have more at any time. */
   const STREAM_CHUNKS = 140;

@@ -16,6 +16,7 @@ export const SUITES: readonly Suite[] = [
   { name: "byzantine", at: 0, every: 1 },
   { name: "crowded", at: 0, every: 2 },
   { name: "connections", at: 0, every: 2 },
+  { name: "relay", at: 1, every: 2 },
   { name: "slots", at: 1, every: 4 },
   { name: "large-pools", at: 1, every: 4 },
   { name: "hub", at: 2, every: 5 },

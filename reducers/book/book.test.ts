@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { addressGroup } from "../../core/address.ts";
 import { hear, prove } from "../../core/address-book.ts";
 import type { RpcRequest } from "../../core/channels/rpc.ts";
 import { CHANNEL_NAMES } from "../../core/channels/table.ts";
@@ -407,16 +408,19 @@ describe("addresses: dialing", () => {
     expect(entryOf(node, address)?.nextMs).toBe(node.nowMs + DIAL_REFUSED_MS);
   });
 
-  test("banned and resting keys, ourselves, who is connected and what the operator dials are passed over", () => {
+  test("banned and resting keys, groups that are shut out, ourselves, who is connected and what the operator dials are passed over", () => {
     const [banned, resting, us] = [somewhere(1), somewhere(2), addressOf(party("us"))];
+    const shutOut = somewhere(3);
     const connected = { ...addressOf(party("waker")), host: "50.0.9.1" };
-    const node = knowing([], [banned, resting, us, connected]);
-    const offender = { bannedUntilMs: 0, restUntilMs: 0, strikesMs: [] };
+    const node = knowing([], [banned, resting, shutOut, us, connected]);
+    const offender = { bannedUntilMs: 0, bannedFor: null, restUntilMs: 0, strikesMs: [] };
     const untilMs = node.nowMs + 10 * DIAL_BACKOFF_RESET_MS;
     const offenders = node.state.offenders
       .set(banned.peerId, { ...offender, bannedUntilMs: untilMs })
       .set(resting.peerId, { ...offender, restUntilMs: untilMs });
-    const here = node.at({ ...node.state, offenders });
+    const group = { bannedUntilMs: untilMs, bannedFor: "badState", violations: [] } as const;
+    const groups = node.state.groups.set(addressGroup(shutOut.host), group);
+    const here = node.at({ ...node.state, offenders, groups });
     wake(here);
     expect(effectsOf(here.pass(2 * BOOK_IDLE_MS - 1_000), "effect/createOffer")).toEqual([]);
     expect(here.state.book.lookedMs).toBeGreaterThan(node.nowMs);

@@ -5,7 +5,7 @@ import { type DialAddress, formatMultiaddr } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
 import { isUnfinished } from "../attempts.ts";
 import { startDial } from "../dialing.ts";
-import { bannedUntil, restsUntil } from "../penalties.ts";
+import { bannedUntil, restsUntil, shutOutUntil } from "../penalties.ts";
 import type { Context, StateDraft } from "../rules.ts";
 
 /** One dial from the book: who may be dialed now, and what that means for others at the same place. */
@@ -24,6 +24,7 @@ export function isDialable(state: State, { address, table, nextMs }: BookEntry):
   const { peerId } = address;
   if (nextMs > state.timeMs || peerId === state.config.peerId || state.peers.has(peerId)) return false;
   if (bannedUntil(state, peerId) > 0 || restsUntil(state, peerId) > 0) return false;
+  if (shutOutUntil(state, addressGroup(address.host), peerId) > 0) return false;
   // What the operator wants has its own times.
   if (state.targets.has(formatMultiaddr(address))) return false;
   return table === "tried" || isRested(state, address);

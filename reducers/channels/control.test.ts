@@ -447,6 +447,7 @@ describe("penalties (section 5)", () => {
     const { peerId } = party("peer");
     expect(fast.state.offenders.get(peerId)).toEqual({
       bannedUntilMs: 0,
+      bannedFor: null,
       restUntilMs: fast.nowMs + STRIKES_REST_MS,
       strikesMs: [],
     });

@@ -209,7 +209,7 @@ function conclude(
   if (request === undefined) return;
   forgetWake(draft, `rpc ${id} ${attemptId}`);
   forgetWake(draft, `rpcBlocked ${attemptId}`);
-  countBodies(draft, request, body);
+  const bodies = countBodies(draft, request, body);
   if (request.abandoned) {
     context.propose({ type: "fetch/next", peerId });
   } else {
@@ -218,6 +218,12 @@ function conclude(
   updateRpc(draft, peerId, (channel) => {
     channel.ours = channel.ours.filter((open) => open.id !== id);
     channel.blockedSinceMs = null;
+    if (request.abandoned) return;
+    channel.served += bodies;
+    channel.fastestMs = Math.min(
+      channel.fastestMs ?? Number.POSITIVE_INFINITY,
+      draft.timeMs - request.sentMs,
+    );
   });
 }
 
@@ -232,10 +238,11 @@ function tell(
   propose({ type: "fetch/next", peerId });
 }
 
-/** Each body should cross each node once: late and needless ones are counted too. */
-function countBodies(draft: StateDraft, { body: asked }: OurRequest, body: RpcResponse): void {
-  if (body.tag !== "items") return;
+/** Each body should cross each node once: late and needless ones are counted too. @returns how many there are */
+function countBodies(draft: StateDraft, { body: asked }: OurRequest, body: RpcResponse): number {
+  if (body.tag !== "items") return 0;
   const pool = asked.tag === "snarks" ? "snark" : "transaction";
   const arrived = body.found.filter(({ tag }) => tag === "some").length;
   draft.bodies = { ...draft.bodies, [pool]: draft.bodies[pool] + arrived };
+  return arrived;
 }

@@ -11,6 +11,7 @@ import { accuse } from "../channels/violation.ts";
 import { bannedUntil, restsUntil } from "../penalties.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateAttempt, updateDiscovery, wakeAt } from "../state.ts";
+import { byLot } from "./lot.ts";
 
 /** The dialer of 7.1: asks relays for peers while it has too few, and connects with whom they name. */
 
@@ -18,16 +19,16 @@ import { forgetWake, liveAttempt, livePeer, updateAttempt, updateDiscovery, wake
 export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
   !stopping && peers.size < Math.min(config.peersMin, config.peersMax);
 
-/** Uses one permit for each peer that is lacking. */
+/** Uses one permit for each peer that is lacking. By lot: else one relay that knows nobody could be asked for ever. */
 export function seek(draft: StateDraft, { effect }: Context): void {
-  let lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size;
-  for (const { peerId, live } of draft.peers.values()) {
-    const tag = live?.discovery?.theirs.tag;
-    if (tag === "asked") lacking -= 1;
-    if (lacking <= 0 || live === null || tag !== "permitOpen") continue;
-    lacking -= 1;
+  const permits = [...draft.peers.values()].flatMap(({ peerId, live }) =>
+    live?.discovery == null ? [] : [{ peerId, attemptId: live.attemptId, flow: live.discovery.theirs.tag }],
+  );
+  const asked = permits.filter(({ flow }) => flow === "asked").length;
+  const lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size - asked;
+  const open = permits.filter(({ flow }) => flow === "permitOpen");
+  for (const { peerId, attemptId } of byLot(draft, open, lacking)) {
     setSought(draft, peerId, { tag: "asked" });
-    const { attemptId } = live;
     const silent = { type: "discovery/silent", peerId, attemptId } as const;
     wakeAt(draft, `seeking ${attemptId}`, draft.timeMs + DISCOVERY_SILENCE_MS, silent);
     const message = { tag: "discover" } as const;
@@ -69,6 +70,11 @@ export function receiveFromRelay(
 
 /** Makes an offer to the peer that the relay names, or declines. */
 function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex, context: Context): void {
+  if (target === draft.config.publicKey) {
+    const detail = "Discovered with our own key";
+    accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
+    return;
+  }
   const peerId = isPublicKey(target) ? hexToPeerId(target) : null;
   if (peerId === null || !isWelcome(draft, peerId)) {
     decline(draft, relay, live, context);
@@ -94,16 +100,21 @@ function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex,
 
 const isWelcome = (state: State, peerId: PeerId): boolean =>
   wantsPeers(state) &&
-  peerId !== state.config.peerId &&
   !state.peers.has(peerId) &&
   bannedUntil(state, peerId) === 0 &&
   restsUntil(state, peerId) === 0;
 
-function decline(draft: StateDraft, relay: PeerId, { attemptId }: LivePeer, { effect }: Context): void {
+function decline(
+  draft: StateDraft,
+  relay: PeerId,
+  { attemptId }: LivePeer,
+  { effect, propose }: Context,
+): void {
   setSought(draft, relay, { tag: "none", crossed: true });
   forgetWake(draft, `seeking ${attemptId}`);
   const message = { tag: "reject" } as const;
   effect({ type: "effect/send", attemptId, channel: "signaling/discovery", message });
+  propose({ type: "discovery/seek" });
 }
 
 /** The offer is sealed: the relay gets it. @returns false if the relay is gone */
@@ -148,6 +159,8 @@ function answered(
   }
   setSought(draft, relay, { tag: "none", crossed: false });
   forgetWake(draft, `seeking ${live.attemptId}`);
+  // Another relay may know somebody.
+  context.propose({ type: "discovery/seek" });
   if (flow.tag !== "offering" && flow.tag !== "accepted") return;
   const envelope = reply === null ? null : envelopeBytes(reply);
   context.propose({ type: "dial/relayed", attemptId: flow.attemptId, envelope });

@@ -1,5 +1,5 @@
 import type { PeerId } from "../../core/ids.ts";
-import { EXCHANGE_PERMITS } from "../../core/limits.ts";
+import { EXCHANGE_PERIOD_MS, EXCHANGE_PERMITS } from "../../core/limits.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { isUnfinished } from "../attempts.ts";
 
@@ -14,7 +14,7 @@ export function checkSignaling(state: State, must: Must): void {
     checkRelayed(state, peerId, live, must);
     checkSought(state, peerId, live, must);
     const ours = live.exchange?.ours;
-    if (ours?.tag === "permitGiven" || ours?.tag === "answering") permits += 1;
+    if (ours?.tag === "permitGiven" || ours?.tag === "lapsed") permits += 1;
     if (ours?.tag !== "answering") continue;
     const attempt = state.attempts.get(ours.attemptId);
     must(
@@ -22,7 +22,8 @@ export function checkSignaling(state: State, must: Must): void {
       "who brought an offer waits for its reply",
     );
   }
-  must(permits <= EXCHANGE_PERMITS, "few relays may bring an offer at once (7.2)");
+  const offers = state.offersMs.filter((atMs) => state.timeMs < atMs + EXCHANGE_PERIOD_MS).length;
+  must(permits + offers <= EXCHANGE_PERMITS, "few offers come in any minute (7.2)");
 }
 
 /** Dialer and listener of a flow know of each other. */

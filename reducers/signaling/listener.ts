@@ -4,49 +4,48 @@ import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
   EXCHANGE_ANSWER_MS,
   EXCHANGE_GRACE_MS,
+  EXCHANGE_PERIOD_MS,
   EXCHANGE_PERMIT_MS,
   EXCHANGE_PERMITS,
 } from "../../core/limits.ts";
-import { drawInt } from "../../core/rng.ts";
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
-import { isHalfOpenFull } from "../admission-budgets.ts";
+import { hasRoomForStrangers, isHalfOpenFull } from "../admission-budgets.ts";
 import { startAttempt } from "../attempts.ts";
-import { refill } from "../buckets.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
+import { byLot } from "./lot.ts";
 
 /** The listener of 7.2: lets relays bring offers, few of them, and answers each in time. */
 
-const EXCHANGE_RATE = { burst: EXCHANGE_PERMITS, perSecond: EXCHANGE_PERMITS / 60 };
-/** Until the bucket has another permit. */
-const REFILL_MS = 60_000 / EXCHANGE_PERMITS;
-
 /** Permits for peers in random turn, while there is a free slot. */
 export function giveExchangePermits(draft: StateDraft, { effect }: Context): void {
-  const budget = refill(draft.exchangeBudget, EXCHANGE_RATE, draft.timeMs);
   const open = [...draft.peers.values()].flatMap(({ peerId, live }) =>
     live?.exchange == null ? [] : [{ peerId, attemptId: live.attemptId, ours: live.exchange.ours }],
   );
   const relays = open.filter(({ ours }) => ours.tag === "idle");
-  const waiting = open.filter(({ ours }) => ours.tag === "permitGiven" || ours.tag === "answering").length;
-  const isFull = draft.stopping || draft.peers.size >= draft.config.peersMax;
-  let left = isFull ? 0 : Math.min(Math.floor(budget.tokens), EXCHANGE_PERMITS - waiting);
-  let { tokens } = budget;
-  for (; left > 0 && relays.length > 0; left--) {
-    const [relay] = relays.splice(drawInt(draft, relays.length), 1);
-    if (relay === undefined) break;
-    tokens -= 1;
-    const { peerId, attemptId } = relay;
+  const offers = recentOffers(draft);
+  const taken = open.filter(({ ours }) => isPermit(ours)).length + offers.length;
+  const most = hasRoomForStrangers(draft) ? EXCHANGE_PERMITS - taken : 0;
+  for (const { peerId, attemptId } of byLot(draft, relays, most)) {
     setBrought(draft, peerId, { tag: "permitGiven" });
     lapseAfter(draft, peerId, attemptId, EXCHANGE_PERMIT_MS);
     effect({ type: "effect/send", attemptId, channel: "signaling/exchange", message: { tag: "getNext" } });
   }
-  draft.exchangeBudget = { ...budget, tokens };
-  if (relays.length > 0 || waiting > 0)
-    wakeAt(draft, "exchange", draft.timeMs + REFILL_MS, { type: "exchange/givePermits" });
+  const [oldestMs] = offers;
+  if (relays.length > most && oldestMs !== undefined)
+    wakeAt(draft, "exchange", oldestMs + EXCHANGE_PERIOD_MS, { type: "exchange/givePermits" });
 }
+
+export const hasIdleRelays = ({ peers }: State): boolean =>
+  [...peers.values()].some(({ live }) => live?.exchange?.ours.tag === "idle");
+
+/** A lapsed permit too: its offer may still come. */
+const isPermit = ({ tag }: BroughtFlow): boolean => tag === "permitGiven" || tag === "lapsed";
+
+const recentOffers = ({ offersMs, timeMs }: State): readonly number[] =>
+  offersMs.filter((atMs) => timeMs < atMs + EXCHANGE_PERIOD_MS);
 
 export function lapse(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, { propose }: Context): void {
   const tag = livePeer(draft, peerId)?.exchange?.ours.tag;
@@ -78,6 +77,7 @@ export function receiveOffer(
     return;
   }
   forgetWake(draft, `lapse ${attemptId}`);
+  draft.offersMs = [...recentOffers(draft), draft.timeMs];
   const { address, group } = remoteOf(draft, live);
   if (tag === "lapsed" || draft.stopping || isHalfOpenFull(draft, address, group)) {
     answerRelay(draft, relay, live, null, context);

@@ -1,4 +1,10 @@
-import type { DiscoveryMessage, PastFlows, RelayedFlow } from "../../core/channels/discovery.ts";
+import {
+  type DiscoveryChannel,
+  type DiscoveryMessage,
+  freshDiscovery,
+  type PastFlows,
+  type RelayedFlow,
+} from "../../core/channels/discovery.ts";
 import { peerPublicKey } from "../../core/identity.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
@@ -8,15 +14,17 @@ import {
   DISCOVERY_PAUSE_MS,
   DISCOVERY_REJECTED_PAUSE_MS,
   DISCOVERY_REJECTS_MAX,
+  EXCHANGE_PERMIT_MS,
   EXCHANGE_USABLE_MS,
   OFFERED_AGAIN_MS,
+  PAST_DIALERS_MAX,
 } from "../../core/limits.ts";
-import { drawInt } from "../../core/rng.ts";
 import type { Envelope } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateDiscovery, updateExchange, wakeAt } from "../state.ts";
+import { byLot } from "./lot.ts";
 
 /**
  * The relay of 7.1 and 7.2: between a dialer, who has a discovery permit of ours, and a listener, who gave us an exchange
@@ -27,6 +35,10 @@ export function giveDiscoveryPermit(draft: StateDraft, peerId: PeerId, { effect 
   const live = livePeer(draft, peerId);
   if (live?.discovery?.ours.tag !== "idle") return;
   const { past } = live.discovery.ours;
+  if (draft.timeMs < past.pausedUntilMs) {
+    permitAfterPause(draft, peerId, live.attemptId, past);
+    return;
+  }
   setFlow(draft, peerId, { tag: "permitGiven", past });
   const channel = "signaling/discovery";
   effect({ type: "effect/send", attemptId: live.attemptId, channel, message: { tag: "getNext" } });
@@ -70,16 +82,21 @@ export function receiveFromDialer(
   );
 }
 
-/** The listener is told of the offer. */
+/** The listener is told of the offer, unless its permit has grown too old while the dialer thought about it. */
 function passOn(
   draft: StateDraft,
   dialer: PeerId,
   { listener, past }: Extract<RelayedFlow, { tag: "discovered" }>,
   offer: Envelope,
-  { effect }: Context,
+  context: Context,
 ): void {
   const to = livePeer(draft, listener);
-  if (to === undefined) return;
+  if (to?.exchange?.theirs.tag !== "kept") return;
+  if (draft.timeMs >= to.exchange.theirs.sinceMs + EXCHANGE_PERMIT_MS) {
+    letGo(draft, listener);
+    answerDialer(draft, dialer, null, past, context);
+    return;
+  }
   setFlow(draft, dialer, {
     tag: "offered",
     listener,
@@ -89,7 +106,7 @@ function passOn(
     channel.theirs = { tag: "offered", dialer };
   });
   const message = { tag: "offer", from: peerPublicKey(dialer), offer } as const;
-  effect({ type: "effect/send", attemptId: to.attemptId, channel: "signaling/exchange", message });
+  context.effect({ type: "effect/send", attemptId: to.attemptId, channel: "signaling/exchange", message });
 }
 
 /** A listener with a permit, by lot; or nobody. */
@@ -105,12 +122,13 @@ function discover(
   const listeners = [...draft.peers.values()].filter(
     ({ peerId, live }) => peerId !== dialer && !recent.has(peerId) && isUsable(live, draft.timeMs),
   );
-  const listener = listeners.length === 0 ? undefined : listeners[drawInt(draft, listeners.length)]?.peerId;
+  const [chosen] = byLot(draft, listeners, 1);
   const now = { ...past, offeredUntilMs };
-  if (listener === undefined) {
+  if (chosen === undefined) {
     answerDialer(draft, dialer, null, now, context);
     return;
   }
+  const { peerId: listener } = chosen;
   setFlow(draft, dialer, { tag: "discovered", listener, past: now });
   updateExchange(draft, listener, (channel) => {
     const sinceMs = channel.theirs.tag === "permitOpen" ? channel.theirs.sinceMs : draft.timeMs;
@@ -144,7 +162,7 @@ export function endDialersFlow(
   answerDialer(draft, dialer, reply, { ...flow.past, crossed }, context);
 }
 
-/** A permit of a listener came. */
+/** A permit of a listener came. One that is too old to be used has lapsed for the listener: this takes its place. */
 export function receiveExchangePermit(
   draft: StateDraft,
   peerId: PeerId,
@@ -152,14 +170,16 @@ export function receiveExchangePermit(
   context: Context,
 ): void {
   const { theirs } = live.exchange ?? {};
-  const isOpen = theirs?.tag === "permitOpen" && draft.timeMs < theirs.sinceMs + EXCHANGE_USABLE_MS;
-  if (isOpen || theirs?.tag === "kept" || theirs?.tag === "offered") {
+  const isHeld = theirs?.tag === "permitOpen" || theirs?.tag === "kept";
+  const isYoung = isHeld && draft.timeMs < theirs.sinceMs + EXCHANGE_USABLE_MS;
+  if (isYoung || theirs?.tag === "offered") {
     const detail = "a second GetNext while one is open";
     accuse(live.attemptId, "signaling/exchange", { reason: "overLimit", detail }, context);
     return;
   }
   updateExchange(draft, peerId, (channel) => {
-    channel.theirs = { tag: "permitOpen", sinceMs: draft.timeMs };
+    const renewed = { sinceMs: draft.timeMs };
+    channel.theirs = theirs?.tag === "kept" ? { ...theirs, ...renewed } : { tag: "permitOpen", ...renewed };
   });
 }
 
@@ -192,6 +212,7 @@ export function endRelaying(
 ): void {
   for (const wake of ["flow", "discovery"]) forgetWake(draft, `${wake} ${attemptId}`);
   const flow = discovery?.ours;
+  if (flow !== undefined) keepPast(draft, peerId, flow);
   if (flow?.tag === "discovered") letGo(draft, flow.listener);
   if (flow?.tag === "offered")
     updateExchange(draft, flow.listener, (channel) => {
@@ -225,15 +246,50 @@ function answerDialer(
   endFlow(draft, dialer, live.attemptId, past);
 }
 
-/** The next permit comes after a pause. */
 function endFlow(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, past: PastFlows): void {
   forgetWake(draft, `flow ${attemptId}`);
-  const isPicky = past.rejects >= DISCOVERY_REJECTS_MAX;
-  setFlow(draft, peerId, { tag: "idle", past: isPicky ? { ...past, rejects: 0 } : past });
-  const pauseMs = isPicky ? DISCOVERY_REJECTED_PAUSE_MS : DISCOVERY_PAUSE_MS;
-  const givePermit = { type: "discovery/givePermit", peerId, attemptId } as const;
-  wakeAt(draft, `discovery ${attemptId}`, draft.timeMs + pauseMs, givePermit);
+  const paused = pausedNow(past, draft.timeMs);
+  setFlow(draft, peerId, { tag: "idle", past: paused });
+  permitAfterPause(draft, peerId, attemptId, paused);
 }
+
+/** The next permit comes after a pause. */
+function pausedNow(past: PastFlows, timeMs: number): PastFlows {
+  const isPicky = past.rejects >= DISCOVERY_REJECTS_MAX;
+  const pauseMs = isPicky ? DISCOVERY_REJECTED_PAUSE_MS : DISCOVERY_PAUSE_MS;
+  return { ...past, rejects: isPicky ? 0 : past.rejects, pausedUntilMs: timeMs + pauseMs };
+}
+
+function permitAfterPause(
+  draft: StateDraft,
+  peerId: PeerId,
+  attemptId: AttemptId,
+  { pausedUntilMs }: PastFlows,
+): void {
+  const givePermit = { type: "discovery/givePermit", peerId, attemptId } as const;
+  wakeAt(draft, `discovery ${attemptId}`, pausedUntilMs, givePermit);
+}
+
+/** The channel with a peer: what was held of it as a dialer is held on. */
+export function openDiscovery(draft: StateDraft, peerId: PeerId): DiscoveryChannel {
+  const past = draft.pastDialers.get(peerId);
+  draft.pastDialers = draft.pastDialers.delete(peerId);
+  return freshDiscovery(past);
+}
+
+function keepPast(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
+  const { timeMs } = draft;
+  const isCut = flow.tag === "discovered" || flow.tag === "offered";
+  const past = { ...(isCut ? pausedNow(flow.past, timeMs) : flow.past), crossed: false };
+  let kept = draft.pastDialers;
+  for (const [other, theirs] of kept.entries()) if (endOf(theirs) <= timeMs) kept = kept.delete(other);
+  if (endOf(past) > timeMs && kept.size < PAST_DIALERS_MAX) kept = kept.set(peerId, past);
+  draft.pastDialers = kept;
+}
+
+/** When nothing of it means anything any more. */
+const endOf = ({ pausedUntilMs, offeredUntilMs }: PastFlows): number =>
+  Math.max(pausedUntilMs, ...offeredUntilMs.map(([, untilMs]) => untilMs));
 
 function setFlow(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
   updateDiscovery(draft, peerId, (channel) => {

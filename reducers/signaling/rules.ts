@@ -6,6 +6,7 @@ import {
   answerLate,
   answerOffer,
   giveExchangePermits,
+  hasIdleRelays,
   isAnswering,
   lapse,
   receiveOffer,
@@ -94,7 +95,7 @@ export const signaling: Rules<RelayAction> = {
   },
 
   "exchange/givePermits": {
-    enabled: ({ stopping }) => !stopping,
+    enabled: (state) => !state.stopping && hasIdleRelays(state),
     reduce: (draft, _action, context) => {
       giveExchangePermits(draft, context);
     },

@@ -1,4 +1,6 @@
 import type { Action, Input } from "../../core/actions.ts";
+import { addressGroup } from "../../core/address.ts";
+import type { BanSubject } from "../../core/bans.ts";
 import { CHANNEL_NAMES, encodeMessage } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
 import type { AttemptId, BatchId, CheckId, RequestId } from "../../core/ids.ts";
@@ -9,8 +11,8 @@ import { peersOf } from "./chaos-peers.ts";
 import { servicesOf } from "./chaos-services.ts";
 import { BLOCKS, diceOf, IPS, ITEMS, MANY, NAMES, SNAPSHOTS } from "./chaos-things.ts";
 import { holding, valid } from "./items.ts";
-import { freshRequestId, party, type TestNode, testNode } from "./node.ts";
-import { openTransport, sayHello } from "./peers.ts";
+import { freshRequestId, type Party, party, type TestNode, testNode } from "./node.ts";
+import { openTransport, ownAddress, sayHello } from "./peers.ts";
 import type { Result } from "./results.ts";
 import { addressOf, dialTo, FINGERPRINT, multiaddrOf, offerFrom, sdpText } from "./signals.ts";
 
@@ -149,12 +151,26 @@ export function chaos(
         return { type: "command/produce", requestId, isOn: chance(50) };
       case 6:
         return { type: "command/work", requestId, isOn: chance(50) };
+      case 7:
+        return chance(30)
+          ? {
+              type: "command/ban",
+              requestId,
+              subject: anySubject(who),
+              forMs: chance(5) ? null : random(60_000),
+            }
+          : { type: "command/unban", requestId, subject: anySubject(who) };
       default: {
         const pool = pick(FETCHED_POOLS);
         return { type: "command/submit", requestId, pool, bytes: pick(ITEMS[pool]).bytes };
       }
     }
   }
+
+  const anySubject = ({ peerId }: Party): BanSubject =>
+    chance(50)
+      ? { tag: "key", peerId }
+      : { tag: "group", group: addressGroup(chance(50) ? ownAddress(peerId) : "20.30.99.1") };
 
   function stray(): Input {
     const attemptId = anyAttemptId();

@@ -1,6 +1,4 @@
 import type { Tip } from "../../core/block.ts";
-import type { DiscoveryMessage } from "../../core/channels/discovery.ts";
-import type { ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { ChannelMessage, ChannelName } from "../../core/channels/table.ts";
 import type { Hash } from "../../core/ids.ts";
@@ -10,7 +8,7 @@ import { GREATEST_PRIORITY } from "../../core/priority.ts";
 import { REASONS, type Reason } from "../../core/reasons.ts";
 import { adopt, CHAIN, childOf, headerOf, START_MS } from "./chain.ts";
 import { announce, commitmentOf, type Item, itemOf, serve, snarkOf } from "./items.ts";
-import { control, getNext, infos, refloor, request, response, say } from "./messages.ts";
+import { control, discovery, exchange, getNext, infos, refloor, request, response, say } from "./messages.ts";
 import { cause, type TestNode } from "./node.ts";
 import type { TestPeer } from "./peers.ts";
 import { chunk, snapshotOf, streaming } from "./streams.ts";
@@ -130,11 +128,6 @@ const bestTipRow: ChannelRow = {
   ],
 };
 
-const discovery = (message: DiscoveryMessage): ChannelMessage => ({
-  channel: "signaling/discovery",
-  message,
-});
-const exchange = (message: ExchangeMessage): ChannelMessage => ({ channel: "signaling/exchange", message });
 const envelope = { ephemeral: new Uint8Array(32), nonce: new Uint8Array(12), ciphertext: new Uint8Array(16) };
 
 const discoveryRow: ChannelRow = {

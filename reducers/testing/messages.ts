@@ -1,4 +1,6 @@
 import type { ControlMessage } from "../../core/channels/control.ts";
+import type { DiscoveryMessage } from "../../core/channels/discovery.ts";
+import type { ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { Cursor, PermitWindow, PoolMessage } from "../../core/channels/permits.ts";
 import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
 import { type ChannelMessage, type ChannelName, encodeMessage } from "../../core/channels/table.ts";
@@ -20,6 +22,16 @@ export const sayBytes = (
 ): Result => node.feed({ type: "event/message", attemptId, channel, bytes });
 
 export const control = (message: ControlMessage): ChannelMessage => ({ channel: "control", message });
+
+export const discovery = (message: DiscoveryMessage): ChannelMessage => ({
+  channel: "signaling/discovery",
+  message,
+});
+
+export const exchange = (message: ExchangeMessage): ChannelMessage => ({
+  channel: "signaling/exchange",
+  message,
+});
 
 export interface Permit {
   readonly limit: number;

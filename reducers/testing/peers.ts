@@ -1,6 +1,7 @@
 import { assert } from "../../core/assert.ts";
 import { CHANNEL_BITS, CHANNEL_NAMES, CHANNELS, type ChannelName } from "../../core/channels/table.ts";
-import type { AttemptId } from "../../core/ids.ts";
+import { peerPublicKey } from "../../core/identity.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
 import { control, say } from "./messages.ts";
 import { type Party, party, type TestNode } from "./node.ts";
 import type { Result } from "./results.ts";
@@ -15,6 +16,8 @@ export interface TestPeer extends Party {
 export interface PeerOptions extends OfferOptions {
   /** Of its Hello. */
   readonly channels?: number;
+  /** Where the transport finds it. */
+  readonly selected?: string;
 }
 
 /** Bits of all channels but these. */
@@ -24,13 +27,20 @@ export const channelsWithout = (...names: readonly ChannelName[]): number =>
 /** A peer that announces no tips has an open gate (7.4): what is between it and its infos is only the permit. */
 export const WITHOUT_TIPS: PeerOptions = { channels: channelsWithout("best-tip") };
 
+/** Where the transport finds a peer: no two keys share an address group, unless a test says so. */
+export function ownAddress(peerId: PeerId | null): string {
+  if (peerId === null) return PUBLIC_IP;
+  const [high, low] = [0, 2].map((at) => Number.parseInt(peerPublicKey(peerId).slice(at, at + 2), 16));
+  return `50.${high}.${low}.7`;
+}
+
 /** The transport of an attempt in `connecting` is up and these channels are open. */
 export function openTransport(
   node: TestNode,
   attemptId: AttemptId,
   channels: readonly ChannelName[] = CHANNEL_NAMES,
+  remoteAddress: string = ownAddress(node.state.attempts.get(attemptId)?.peerId ?? null),
 ): void {
-  const remoteAddress = PUBLIC_IP;
   node.feed({ type: "event/connected", attemptId, fingerprint: FINGERPRINT, remoteAddress });
   for (const channel of channels) node.feed({ type: "event/channelOpened", attemptId, channel });
 }
@@ -51,9 +61,9 @@ export const dialedPeer = (node: TestNode, name: string, options: PeerOptions = 
 function connect(
   node: TestNode,
   { attemptId, publicKey, peerId }: TestPeer,
-  { channels }: PeerOptions,
+  { channels, selected }: PeerOptions,
 ): TestPeer {
-  openTransport(node, attemptId);
+  openTransport(node, attemptId, CHANNEL_NAMES, selected);
   sayHello(node, attemptId, channels);
   assert(node.state.peers.get(peerId)?.live?.attemptId === attemptId, "the peer is ready");
   return { attemptId, publicKey, peerId };

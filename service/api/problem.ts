@@ -7,6 +7,7 @@ const PROBLEMS = {
   invalidTransaction: [400, "The transaction is invalid"],
   invalidSnark: [400, "The SNARK work is invalid"],
   invalidAddress: [400, "The address cannot be dialed"],
+  invalidBan: [400, "That cannot be banned"],
   foreignOrigin: [403, "Pages of other sites have no access"],
   notFound: [404, "There is no such thing"],
   wrongMethod: [405, "The resource has no such method"],

@@ -1,7 +1,9 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { type BanSubject, parseSubject } from "../../core/bans.ts";
 import { parsePeerId } from "../../core/identity.ts";
 import type { Hash, PeerId } from "../../core/ids.ts";
+import { BAN_MS } from "../../core/limits.ts";
 import { parseJson, parseValue } from "../json-input.ts";
 import { Problem } from "./problem.ts";
 
@@ -11,6 +13,9 @@ import { Problem } from "./problem.ts";
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 const HEADERS_DEFAULT = 20;
+
+/** A hundred years: what is meant to last longer is meant for ever. */
+export const BAN_FOR_MS_MAX = 100 * 365 * 86_400_000;
 
 /** Decimal digits only: no sign, space, exponent or fraction. */
 const count = (most: number) =>
@@ -29,6 +34,12 @@ export const pageQuery = z.strictObject({
 export const blocksQuery = z.strictObject({ limit: limit(HEADERS_DEFAULT) });
 
 export const addressBody = z.strictObject({ address: z.string() });
+/** How long a ban runs: a day unless said otherwise, null for ever. */
+export const banBody = z.strictObject({
+  id: z.string(),
+  forMs: z.int().min(1).max(BAN_FOR_MS_MAX).nullable().default(BAN_MS),
+});
+export const bansQuery = z.strictObject({ limit: limit(PAGE_DEFAULT), after: z.string().default("") });
 export const enabledBody = z.strictObject({ enabled: z.boolean() });
 export const bytesBody = z.strictObject({
   bytes: z
@@ -64,6 +75,13 @@ export function peerIdParameter(request: FastifyRequest): PeerId {
     throw new Problem("malformed", "not the peer id of an ed25519 key (12D3KooW...)");
   }
   return peerId;
+}
+
+/** Of a ban: a peer id or an address group. */
+export function subjectOf(id: string): BanSubject {
+  const subject = parseSubject(id);
+  if (subject.tag === "malformed") throw new Problem("malformed", `id: ${subject.detail}`);
+  return subject;
 }
 
 export const parameter = ({ params }: FastifyRequest, name: string): string =>

@@ -6,6 +6,7 @@ import type { FetchedPool } from "../../core/pools.ts";
 import type { CommandResult } from "../../core/services.ts";
 import type { Clock } from "../clock.ts";
 import type { CommandOf, RunningNode } from "../node.ts";
+import { bansView, banView } from "./ban-views.ts";
 import { blocksView, blockView } from "./chain-views.ts";
 import { peersView } from "./peer-views.ts";
 import {
@@ -19,6 +20,8 @@ import {
 import { Problem, type ProblemKind } from "./problem.ts";
 import {
   addressBody,
+  banBody,
+  bansQuery,
   blocksQuery,
   body,
   bytesBody,
@@ -29,6 +32,7 @@ import {
   parameter,
   peerIdParameter,
   query,
+  subjectOf,
 } from "./requests.ts";
 import { statusView } from "./views.ts";
 
@@ -40,6 +44,8 @@ export const RESOURCES: readonly { readonly path: RegExp; readonly allow: string
   { path: /^\/v1\/status$/, allow: "GET, HEAD" },
   { path: /^\/v1\/peers$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/peers\/[^/]+$/, allow: "DELETE" },
+  { path: /^\/v1\/bans$/, allow: "GET, HEAD, POST" },
+  { path: /^\/v1\/bans\/[^/]+$/, allow: "DELETE" },
   { path: /^\/v1\/(transactions|snarks)$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/(transactions|snarks)\/[^/]+$/, allow: "GET, HEAD" },
   { path: /^\/v1\/commitments$/, allow: "GET, HEAD" },
@@ -56,6 +62,7 @@ export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock)
   const command: RunCommand = (given) => within(COMMAND_TIMEOUT_MS, node.command(given));
   app.get("/v1/status", () => statusView(node, node.state(), clock()));
   addPeerRoutes(app, node, command);
+  addBanRoutes(app, node, command);
   addPoolRoutes(app, node, command);
   addChainRoutes(app, node);
   addWorkRoutes(app, node, command);
@@ -77,6 +84,27 @@ function addPeerRoutes(app: FastifyInstance, node: RunningNode, command: RunComm
     const peerId = peerIdParameter(request);
     const result = await command({ type: "command/disconnect", peerId });
     if (result.tag !== "disconnected") throw problemOf(result, "malformed");
+    return reply.code(204).send();
+  });
+}
+
+/** Bans are named by what they are of: a peer id, or an address group, whose slash is escaped in a path. */
+function addBanRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
+  app.get("/v1/bans", (request) => bansView(node.state(), query(request, bansQuery)));
+
+  app.post("/v1/bans", async (request, reply) => {
+    const { id, forMs } = body(request, banBody);
+    const result = await command({ type: "command/ban", subject: subjectOf(id), forMs });
+    if (result.tag !== "banned") throw problemOf(result, "invalidBan");
+    const view = banView(result.ban);
+    reply.header("location", `/v1/bans/${encodeURIComponent(view.id)}`);
+    return reply.code(201).send(view);
+  });
+
+  app.delete("/v1/bans/:id", async (request, reply) => {
+    const subject = subjectOf(parameter(request, "id"));
+    const result = await command({ type: "command/unban", subject });
+    if (result.tag !== "unbanned") throw problemOf(result, "malformed");
     return reply.code(204).send();
   });
 }

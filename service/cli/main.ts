@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { bansCommand } from "./bans.ts";
 import { devnetCommand } from "./devnet.ts";
 import { reportOf } from "./errors.ts";
 import { fuzzCommand } from "./fuzz.ts";
@@ -20,6 +21,7 @@ export function buildProgram(): Command {
     .addCommand(devnetCommand())
     .addCommand(nodeCommand())
     .addCommand(txCommand())
+    .addCommand(bansCommand())
     .addCommand(replayCommand())
     .addCommand(fuzzCommand())
     .addCommand(keyCommand())

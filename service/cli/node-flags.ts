@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { TEST_ACCOUNTS } from "../chain/genesis.ts";
 import { DEFAULT_CONFIG, settingSchemas } from "../config.ts";
+import { RATE_EXAMPLES } from "../data-rate.ts";
 import { LOG_LEVELS } from "../log.ts";
 import { formatListen } from "./errors.ts";
 import { listParserOf, numberParserOf, parserOf } from "./options.ts";
@@ -13,7 +14,16 @@ export function addNodeOptions(command: Command): Command {
 }
 
 function addNetworkOptions(command: Command): void {
-  const { listen, admin, peer, maxPeers, minPeers, admissionPerIp: perIp, trustedProxy } = settingSchemas;
+  const {
+    listen,
+    admin,
+    peer,
+    maxPeers,
+    minPeers,
+    maxUpload,
+    admissionPerIp: perIp,
+    trustedProxy,
+  } = settingSchemas;
   command
     .option(
       "--listen <host:port>",
@@ -34,6 +44,11 @@ function addNetworkOptions(command: Command): void {
       "--min-peers <n>",
       "ask peers for others while there are fewer (default: half of --max-peers)",
       numberParserOf(minPeers),
+    )
+    .option(
+      "--max-upload <rate>",
+      `what all connections may send together, such as ${RATE_EXAMPLES} (default: no limit)`,
+      parserOf(maxUpload),
     )
     .option("--admission-per-ip <n>", "offers one address may make at once", numberParserOf(perIp))
     .option(

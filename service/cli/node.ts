@@ -4,6 +4,7 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import { DEFAULT_ADMISSION } from "../../core/state.ts";
 import { type Api, startApi } from "../api.ts";
+import { BANS_FILE_NAME } from "../bans-file.ts";
 import { contradictionIn, type NodeConfig, parseSettings, resolveConfig, type Settings } from "../config.ts";
 import { ephemeralKey, loadOrCreateKey } from "../key-file.ts";
 import { createLogger } from "../log.ts";
@@ -101,6 +102,7 @@ async function start(
     listen,
     peers: config.peer,
     peersMax: config.maxPeers,
+    uploadBytesPerSecond: config.maxUpload,
     peersMin: config.minPeers ?? Math.floor(config.maxPeers / 2),
     admission: config.admissionPerIp === null ? DEFAULT_ADMISSION : admissionPerIp(config.admissionPerIp),
     trustedProxies: config.trustedProxy,
@@ -110,6 +112,7 @@ async function start(
     produce: config.produce,
     workFee: config.snarkWorker ? config.fee : null,
     streams: data === null ? null : join(data, STREAMS_DIRECTORY),
+    bans: data === null ? null : join(data, BANS_FILE_NAME),
     addresses: data === null ? null : join(data, PEERS_FILE_NAME),
     record,
     log,

@@ -204,7 +204,8 @@ function nodeThat(name: string, submit: AdminClient["submit"]): FedNode {
     throw new Error("the feed only submits");
   };
   const client = { status: unused, pool: unused, account: unused, block: unused, peers: unused };
-  return { name, client: { ...client, url: "", submit, setRole: unused, dial: unused } };
+  const changes = { setRole: unused, dial: unused, bans: unused, ban: unused, unban: unused };
+  return { name, client: { ...client, ...changes, url: "", submit } };
 }
 
 const feedOf = (

@@ -9,6 +9,7 @@ import {
   SDP_CANDIDATES_MAX,
   SDP_MESSAGE_BYTES_MIN,
 } from "../../core/limits.ts";
+import type { Sender, Upload } from "./upload.ts";
 
 export interface ConnectionOptions {
   /** The only local address to use. Without it: every address but loopback. */
@@ -17,6 +18,8 @@ export interface ConnectionOptions {
   readonly certificate?: { readonly certificatePem: string; readonly keyPem: string } | undefined;
   /** `stun:host:port`. With any, an SDP is complete only after their answers. */
   readonly iceServers?: readonly string[] | undefined;
+  /** Limits what all connections send together. Without it there is no limit. */
+  readonly upload?: Upload | undefined;
 }
 
 export interface Traffic {
@@ -30,6 +33,8 @@ interface Channel {
   /** Sends that came while the channel was blocked, in order. */
   waiting: Uint8Array[];
   blocked: boolean;
+  /** What waits does so for the cap on uploads; else, if it is blocked, for the transport. */
+  capped: boolean;
   opened: boolean;
   closed: boolean;
 }
@@ -53,6 +58,11 @@ export class Connection {
   readonly #emit: (event: TransportEvent) => void;
   readonly #onOver: () => void;
   readonly #channels = new Map<ChannelName, Channel>();
+  readonly #sender: Sender = {
+    sendUpTo: (bytes) => this.#sendUpTo(bytes),
+    hasMore: () => !this.#over && this.#capped().length > 0,
+    waitsOn: () => this.#waitsOn(),
+  };
   #pc: PeerConnection | undefined;
   #timer: NodeJS.Timeout | undefined;
   #described = false;
@@ -111,7 +121,8 @@ export class Connection {
       const channel = this.#channels.get(name);
       if (!channel?.opened) throw new Error(`message for channel ${name}, which is not open`);
       if (channel.blocked) channel.waiting.push(bytes);
-      else this.#write(channel, [bytes]);
+      else if (this.#mayLeave(name, bytes.length)) this.#write(channel, [bytes]);
+      else this.#cap(channel, [bytes]);
     });
   }
 
@@ -148,7 +159,15 @@ export class Connection {
   #createChannels(pc: PeerConnection): void {
     for (const name of CHANNEL_NAMES) {
       const dc = pc.createDataChannel(name, { negotiated: true, id: CHANNELS[name].id });
-      const channel: Channel = { name, dc, waiting: [], blocked: false, opened: false, closed: false };
+      const channel: Channel = {
+        name,
+        dc,
+        waiting: [],
+        blocked: false,
+        capped: false,
+        opened: false,
+        closed: false,
+      };
       this.#channels.set(name, channel);
       dc.setBufferedAmountLowThreshold(BUFFERED_BYTES_MAX);
       dc.onOpen(this.#safe(() => this.#onOpen(channel)));
@@ -212,7 +231,11 @@ export class Connection {
   }
 
   #onDrained(channel: Channel): void {
-    if (!channel.blocked || this.#closing) return;
+    if (!channel.blocked || channel.capped || this.#closing) return;
+    if (channel.waiting.length > 0 && this.#options.upload !== undefined) {
+      this.#cap(channel, channel.waiting);
+      return;
+    }
     this.#write(channel, channel.waiting);
     channel.blocked = channel.waiting.length > 0 || channel.dc.bufferedAmount() > BUFFERED_BYTES_MAX;
     const type = channel.blocked ? "event/channelBlocked" : "event/channelDrained";
@@ -243,16 +266,79 @@ export class Connection {
     this.#tell({ type: "event/channelBlocked", attemptId: this.#attemptId, channel: name });
   }
 
+  /** Control is small and must not wait: a Ping that does is a peer lost. */
+  #mayLeave(name: ChannelName, bytes: number): boolean {
+    const { upload } = this.#options;
+    if (name !== "control") return upload?.take(bytes) ?? true;
+    upload?.force(bytes);
+    return true;
+  }
+
+  /** These messages wait for a turn; to the core that is a full channel. */
+  #cap(channel: Channel, messages: Uint8Array[]): void {
+    channel.waiting = messages;
+    channel.blocked = true;
+    channel.capped = true;
+    this.#options.upload?.wait(this.#sender);
+    this.#tell({ type: "event/channelBlocked", attemptId: this.#attemptId, channel: channel.name });
+  }
+
+  #capped(): readonly Channel[] {
+    return [...this.#channels.values()].filter(({ capped }) => capped);
+  }
+
+  #sendUpTo(bytes: number): number {
+    let sent = 0;
+    this.#attempt(() => {
+      for (const channel of this.#capped()) {
+        const left = bytes - sent;
+        sent += this.#sendCapped(channel, left);
+      }
+    });
+    return sent;
+  }
+
+  #sendCapped(channel: Channel, bytes: number): number {
+    const { dc, name, waiting } = channel;
+    let [written, sent] = [0, 0];
+    for (const message of waiting) {
+      if (sent + message.length > bytes || dc.bufferedAmount() > BUFFERED_BYTES_MAX) break;
+      sendUnlessClosed(dc, message);
+      written += 1;
+      sent += message.length;
+    }
+    channel.waiting = waiting.slice(written);
+    const isFull = dc.bufferedAmount() > BUFFERED_BYTES_MAX;
+    channel.capped = channel.waiting.length > 0 && !isFull;
+    channel.blocked = channel.capped || isFull;
+    if (written === 0 && channel.blocked) return 0;
+    const type = channel.blocked ? "event/channelBlocked" : "event/channelDrained";
+    this.#tell({ type, attemptId: this.#attemptId, channel: name });
+    return sent;
+  }
+
+  #waitsOn(): void {
+    for (const { name, dc } of this.#capped()) {
+      // What the transport still holds is the peer's to take.
+      if (dc.bufferedAmount() === 0)
+        this.#tell({ type: "event/channelBlocked", attemptId: this.#attemptId, channel: name });
+    }
+  }
+
   /**
    * Everything leaves, then our direction of each channel ends. When all of it has arrived, the peer's library
    * ends the other direction (RFC 8831, 6.7), and that calls our `onClosed`. `dc.close()` would end our
    * direction too but be deaf to the answer, so a second handle on the same stream is closed in its place.
    */
   #finishSending(): void {
+    this.#options.upload?.leave(this.#sender);
     for (const { name, dc, waiting, closed } of this.#channels.values()) {
       if (closed) continue;
       // Nothing comes after it, so the limit on what is buffered has no purpose any more.
-      for (const bytes of waiting) sendUnlessClosed(dc, bytes);
+      for (const bytes of waiting) {
+        this.#options.upload?.force(bytes.length);
+        sendUnlessClosed(dc, bytes);
+      }
       const handle = this.#pc?.createDataChannel(name, { negotiated: true, id: CHANNELS[name].id });
       handle?.onClosed(() => {});
       handle?.close();
@@ -270,6 +356,7 @@ export class Connection {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
+    this.#options.upload?.leave(this.#sender);
     // It closes the channels too. Closing them here as well would race with that, and the loser's `onClosed`
     // would never come.
     this.#pc?.close();

@@ -1,0 +1,86 @@
+import type { ConnectionAction } from "../core/actions.ts";
+import { addressGroup } from "../core/address.ts";
+import { EVICTION_PROTECTED_MAX, EVICTION_SLOTS_MIN } from "../core/limits.ts";
+import type { LivePeer, State } from "../core/state.ts";
+import { incomingMax } from "./admission-budgets.ts";
+import type { Rules } from "./rules.ts";
+
+/**
+ * Who gives way when all slots for incoming peers are taken (P25). The last slot is for who comes: when that one is
+ * ready, all who came are compared, and one goes, perhaps the newcomer. So nobody loses a slot to an offer alone, and
+ * whoever wants others out has to be connected, and to be better.
+ */
+export const eviction: Rules<Extract<ConnectionAction, { type: "connection/makeRoom" }>> = {
+  "connection/makeRoom": {
+    enabled: (state) => !state.stopping && isCrowded(state),
+    reduce: (draft, _makeRoom, { propose }) => {
+      const leaving = chooseLeaving(draft);
+      if (leaving === undefined) return;
+      const detail = "all slots are taken, and this peer is the youngest of the largest group of addresses";
+      propose({ type: "connection/disconnect", attemptId: leaving, reason: "capacity", detail });
+    },
+  },
+};
+
+/** An incoming peer that may have to go. */
+interface Incoming {
+  readonly live: LivePeer;
+  readonly group: string;
+}
+
+function isCrowded(state: State): boolean {
+  const most = incomingMax(state);
+  if (most < EVICTION_SLOTS_MIN) return false;
+  return state.peers.size >= state.config.peersMax || incomingOf(state).length >= most;
+}
+
+/** Those whom we dial, or are told to, are ours to choose: they never give way to others. */
+function incomingOf({ peers, attempts, targets }: State): readonly Incoming[] {
+  const wanted = new Set([...targets.values()].map(({ address }) => address.peerId));
+  const incoming: Incoming[] = [];
+  for (const { peerId, live } of peers.values()) {
+    if (live?.direction !== "incoming" || wanted.has(peerId)) continue;
+    const { selected = null, remote = null } = attempts.get(live.attemptId) ?? {};
+    incoming.push({ live, group: addressGroup(selected ?? remote?.address ?? "") });
+  }
+  return incoming;
+}
+
+/**
+ * Who answers fastest, has served most or has been here longest stays, each of them something that an attacker does
+ * not get for nothing. Of the others the youngest of the largest address group goes.
+ */
+function chooseLeaving(state: State): LivePeer["attemptId"] | undefined {
+  const all = incomingOf(state);
+  const share = Math.min(EVICTION_PROTECTED_MAX, Math.floor(all.length / 8));
+  let others = without(all, share, ({ live }) => live.rpc?.fastestMs ?? null);
+  others = without(others, share, ({ live }) => (live.rpc?.served ? -live.rpc.served : null));
+  others = without(others, Math.floor(others.length / 2), ({ live }) => live.sinceMs);
+  const sizes = new Map<string, number>();
+  for (const { group } of others) sizes.set(group, (sizes.get(group) ?? 0) + 1);
+  const largest = Math.max(...sizes.values());
+  const crowd = others.filter(({ group }) => sizes.get(group) === largest);
+  const youngest = crowd.reduce<Incoming | undefined>(
+    (young, peer) => (young === undefined || isYounger(peer.live, young.live) ? peer : young),
+    undefined,
+  );
+  return youngest?.live.attemptId;
+}
+
+/** Without the first `count` by this order; who has no place in it is not among them. */
+function without(
+  peers: readonly Incoming[],
+  count: number,
+  placeOf: (peer: Incoming) => number | null,
+): readonly Incoming[] {
+  const placed = peers.flatMap((peer) => {
+    const place = placeOf(peer);
+    return place === null ? [] : [{ peer, place }];
+  });
+  placed.sort((a, b) => a.place - b.place || a.peer.live.attemptId - b.peer.live.attemptId);
+  const kept = new Set(placed.slice(0, count).map(({ peer }) => peer));
+  return peers.filter((peer) => !kept.has(peer));
+}
+
+const isYounger = (a: LivePeer, b: LivePeer): boolean =>
+  a.sinceMs > b.sinceMs || (a.sinceMs === b.sinceMs && a.attemptId > b.attemptId);
