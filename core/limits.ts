@@ -86,6 +86,10 @@ export const ADMISSION_GLOBAL_PER_SECOND = 50;
 export const ADMISSION_QUIET_SHARE = 0.5;
 export const ADMISSION_QUIET_MS = 60_000;
 export const HALF_OPEN_MAX = 64;
+/** When so few more may be half-open, crowded groups of addresses give way to others. */
+export const HALF_OPEN_SPARE = 8;
+/** By then an honest connection is ready: its slowest one takes as long over three lost packets. */
+export const DISPLACED_AFTER_MS = 2_000;
 export const HALF_OPEN_PER_GROUP_MAX = 4;
 /** Retry-After of a refused request, seconds: a refused request is back when one token has come. */
 export const RETRY_AFTER_MIN_S = 1;

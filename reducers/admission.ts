@@ -34,6 +34,7 @@ import { hasRoom, isHalfOpenFull, retryAfter, takeTokens } from "./admission-bud
 import { abandon, endAttempt, holdSlot, mayBeLocal, reply, startAttempt } from "./attempts.ts";
 import { startPing } from "./channels/control.ts";
 import { isFresh } from "./dialing.ts";
+import { displace, isCrowdedOut } from "./displacement.ts";
 import { bannedUntil, closedUntil, restsUntil, shutOutUntil } from "./penalties.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, livePeer, updateAttempt, updateLive, wakeAt } from "./state.ts";
@@ -45,14 +46,18 @@ type Received = Extract<SignalingEvent, { type: "event/signalReceived" }>;
 export const admission: Rules<Extract<SignalAction, { type: `admission/${string}` }> | Received> = {
   "event/signalReceived": {
     enabled: () => true,
-    reduce: (draft, { requestId, remoteAddress, envelope }, { effect }) => {
+    reduce: (draft, { requestId, remoteAddress, envelope }, context) => {
+      const { effect } = context;
       const group = addressGroup(remoteAddress);
       const closedMs = remainingMs(closedUntil(draft, group), draft.timeMs);
       const waitS = closedMs > 0 ? closedMs / 1_000 : takeTokens(draft, remoteAddress, group);
       if (waitS > 0) {
         const reply = { tag: "rateLimited", retryAfterS: retryAfter(waitS) } as const;
         effect({ type: "effect/replySignal", requestId, reply });
-      } else if (draft.stopping || isHalfOpenFull(draft, remoteAddress, group)) {
+        return;
+      }
+      const isRefused = draft.stopping || isCrowdedOut(draft, { address: remoteAddress, group }, context);
+      if (isRefused || isHalfOpenFull(draft, remoteAddress, group)) {
         effect({
           type: "effect/replySignal",
           requestId,
@@ -212,7 +217,9 @@ export function admitOffer(
   context: Context,
 ): void {
   const peerId = hexToPeerId(offer.from);
-  const judged: Judged = isSigned ? judge(draft, attempt, offer, peerId) : refused("badSignature");
+  let judged: Judged = isSigned ? judge(draft, attempt, offer, peerId) : refused("badSignature");
+  if (judged.tag === "refused" && judged.rejection === "capacity" && displace(draft, attempt.remote, context))
+    judged = judge(draft, attempt, offer, peerId);
   if (isSigned) rememberOffer(draft, offer.from, attempt.nonce);
   if (judged.tag === "refused") {
     const { rejection, untilMs = draft.timeMs } = judged;

@@ -1,0 +1,68 @@
+import { addressGroup, isLoopback } from "../core/address.ts";
+import { DISPLACED_AFTER_MS, HALF_OPEN_SPARE, RETRY_AFTER_MIN_S } from "../core/limits.ts";
+import type { Attempt, State } from "../core/state.ts";
+import { endAttempt, isUnfinished, reply } from "./attempts.ts";
+import type { Context, StateDraft } from "./rules.ts";
+
+/**
+ * Offers that are answered and then come to nothing hold what newcomers need. When there is little left of it, the
+ * oldest connection that is being set up from the most crowded group of addresses gives way to who comes from a group
+ * with fewer: so whoever owns few groups cannot keep everybody else out (P25).
+ */
+export function displace(draft: StateDraft, newcomer: Attempt["remote"], context: Context): boolean {
+  const attempt =
+    newcomer === null
+      ? undefined
+      : crowdOver(draft, newcomer.group).find(
+          ({ startedMs }) => draft.timeMs >= startedMs + DISPLACED_AFTER_MS,
+        );
+  if (attempt === undefined) return false;
+  const ending = {
+    reason: "capacity",
+    by: "us",
+    detail: "gives way to a less crowded group of addresses",
+  } as const;
+  reply(draft, attempt, { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S }, context);
+  context.dispatch({ type: "attempt/ended", attemptId: attempt.id, peerId: attempt.peerId, ...ending });
+  endAttempt(draft, attempt, context);
+  return true;
+}
+
+/** What is left when half-open connections are nearly as many as may be is for groups that have none, or are less crowded. */
+export function isCrowdedOut(draft: StateDraft, newcomer: Attempt["remote"], context: Context): boolean {
+  if (newcomer === null || !isNearlyHalfOpenFull(draft) || isLoopback(newcomer.address)) return false;
+  if (displace(draft, newcomer, context) || crowdOver(draft, newcomer.group).length > 0) return false;
+  return [...draft.attempts.values()].some(
+    (attempt) => attempt.direction === "incoming" && groupOf(attempt) === newcomer.group,
+  );
+}
+
+function isNearlyHalfOpenFull({ attempts, config }: State): boolean {
+  let halfOpen = 0;
+  for (const { direction, phase } of attempts.values())
+    if (direction === "incoming" && phase.tag !== "ready") halfOpen += 1;
+  return halfOpen >= config.admission.halfOpenMax - HALF_OPEN_SPARE;
+}
+
+/** Half-open connections of the most crowded group, the oldest first; none if this group is nearly as crowded. */
+function crowdOver({ attempts }: State, group: string): readonly Attempt[] {
+  const incoming = [...attempts.values()].filter(
+    ({ direction, phase }) => direction === "incoming" && phase.tag !== "closing",
+  );
+  const sizes = new Map<string, number>();
+  for (const attempt of incoming) sizes.set(groupOf(attempt), (sizes.get(groupOf(attempt)) ?? 0) + 1);
+  // With the newcomer its own group must still be the smaller one.
+  const least = (sizes.get(group) ?? 0) + 2;
+  const others = incoming.filter(
+    (attempt) => (sizes.get(groupOf(attempt)) ?? 0) >= least && mayBeDisplaced(attempt),
+  );
+  const most = Math.max(...others.map((attempt) => sizes.get(groupOf(attempt)) ?? 0));
+  return others.filter((attempt) => sizes.get(groupOf(attempt)) === most);
+}
+
+/** Of a key that is connected the live connection is being asked meanwhile: that has its own end. */
+const mayBeDisplaced = (attempt: Attempt): boolean =>
+  isUnfinished(attempt) && attempt.phase.tag !== "probing" && !isLoopback(attempt.remote?.address ?? "");
+
+const groupOf = ({ selected, remote }: Attempt): string =>
+  selected === null ? (remote?.group ?? "") : addressGroup(selected);
