@@ -48,6 +48,7 @@ const methods = fc.constantFrom(
 const segment = fc.oneof(
   fc.constantFrom(
     "v1",
+    "metrics",
     "status",
     "peers",
     "transactions",

@@ -34,6 +34,28 @@ const problem = (status: number, detail: unknown = expect.any(String)) => ({
 
 const EMPTY = createHash("sha256").digest("hex");
 
+test("metrics: what the state says, in the text format of Prometheus", async () => {
+  const { status, headers, text } = await ask(api, { path: "/metrics" });
+  expect(status).toBe(200);
+  expect(headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const { chain, config } = node.state();
+  for (const line of [
+    `pollen_best_tip_height ${chain.tip.height}`,
+    'pollen_peers{state="connected"} 0',
+    `pollen_peers_max ${config.peersMax}`,
+    `pollen_pool_items{pool="transaction"} ${node.state().pools.transaction.entries.size}`,
+    'pollen_bans{kind="key"} 0',
+    "# TYPE pollen_disconnects_total counter",
+    "# TYPE nodejs_eventloop_lag_p99_seconds gauge",
+  ])
+    expect(text.split("\n")).toContain(line);
+  // Asked twice, counters are what they were.
+  const again = await ask(api, { path: "/metrics" });
+  const own = (all: string): readonly string[] =>
+    all.split("\n").filter((line) => line.startsWith("pollen_"));
+  expect(own(again.text)).toEqual(own(text));
+});
+
 test("status: who the node is, its peers, its tip and its pools", async () => {
   const { status, headers, json } = await ask(api, { path: "/v1/status" });
   expect(status).toBe(200);

@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { CommandOf, RunningNode } from "../node.ts";
 import { bansView, banView } from "./ban-views.ts";
 import { blocksView, blockView } from "./chain-views.ts";
+import { createMetrics } from "./metrics.ts";
 import { peersView } from "./peer-views.ts";
 import {
   accountView,
@@ -41,6 +42,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
 
 /** Which methods a path of the API has. */
 export const RESOURCES: readonly { readonly path: RegExp; readonly allow: string }[] = [
+  { path: /^\/metrics$/, allow: "GET, HEAD" },
   { path: /^\/v1\/status$/, allow: "GET, HEAD" },
   { path: /^\/v1\/peers$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/peers\/[^/]+$/, allow: "DELETE" },
@@ -60,6 +62,8 @@ type RunCommand = (command: CommandOf) => Promise<CommandResult>;
 /** Handlers throw a Problem for everything they refuse. */
 export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock): void {
   const command: RunCommand = (given) => within(COMMAND_TIMEOUT_MS, node.command(given));
+  const metrics = createMetrics(node);
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   app.get("/v1/status", () => statusView(node, node.state(), clock()));
   addPeerRoutes(app, node, command);
   addBanRoutes(app, node, command);
