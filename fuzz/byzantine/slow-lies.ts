@@ -122,9 +122,8 @@ export const SLOW_LIES: readonly ConnectionBehaviour[] = [
       const hash = randomHex(liar.random) as Hash;
       ask({ tag: "block", hash }, ({ tag }) => liar.note(tag));
       ask({ tag: "ancestry", hash, count: 3 }, ({ tag }) => liar.note(tag));
-      ask({ tag: "peers" }, ({ tag }) => liar.note(tag));
     }),
-    notes: { notFound: [3, MANY] },
+    notes: { notFound: [2, MANY] },
   },
   {
     ...lying(

@@ -482,16 +482,18 @@ describe("addresses: replacing peers", () => {
     const { node, run } = settled();
     const chosen = outgoing(node);
     expect(chosen.length).toBe(4);
-    const tried = new Set<PeerId>();
-    for (let round = 0; round < 6; round++) {
+    const tried: (PeerId | undefined)[] = [];
+    for (let round = 0; round < 8; round++) {
       run(ROTATE_MS);
       const now = outgoing(node);
       expect(now).toEqual(expect.arrayContaining([...chosen]));
       expect(now.length).toBeLessThanOrEqual(5);
-      for (const peerId of now) if (!chosen.includes(peerId)) tried.add(peerId);
+      tried.push(now.find((peerId) => !chosen.includes(peerId)));
     }
-    expect(tried.size).toBeGreaterThanOrEqual(5);
-    expect(node.state.endings["us useless"]).toBe(tried.size - 1);
+    // Who was tried before may be tried again.
+    expect(new Set(tried).size).toBeGreaterThanOrEqual(5);
+    const replaced = tried.filter((peerId, round) => round > 0 && peerId !== tried[round - 1]);
+    expect(node.state.endings["us useless"]).toBe(replaced.length);
   });
 
   test("the worst is who is behind, then who is slow, then the youngest; anchors and the operator's never", () => {
