@@ -109,9 +109,11 @@ export const TIP_LIES: readonly ConnectionBehaviour[] = [
     said.channel === "best-tip" && said.message.tag === "bestTip" ? [] : [said],
   ),
 
-  announcing("a tip with an invalid header", "5", "invalidBlock", (line) => ({
-    said: [forgedTip(line, { verdict: "invalid" })],
-  })),
+  announcing("a tip with an invalid header", "5", "invalidBlock", (line) => {
+    // Better than what is made meanwhile: whose header is not worth a look is not found out.
+    const { height } = forgedTip(line);
+    return { said: [forgedTip(line, { verdict: "invalid", changes: { height: height + 100 } })] };
+  }),
   announcing("a tip of another epoch than its slot's", "5", "invalidBlock", (line) => ({
     said: [forgedTip(line, { changes: { epoch: 77 } })],
   })),
