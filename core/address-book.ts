@@ -151,10 +151,10 @@ export function forget(book: AddressBook, key: string): AddressBook {
   if (known === undefined) return book;
   const { address, table, place, source } = known;
   const entries = book.entries.delete(key);
-  if (table === "tried") return { ...book, entries, tried: removeKey(book.tried, groupOf(address), place) };
+  if (table === "tried") return { ...book, entries, tried: removeKey(book.tried, bookGroup(address), place) };
   const left = (book.bySource.get(source.peerId) ?? 0) - 1;
   const bySource = left > 0 ? book.bySource.set(source.peerId, left) : book.bySource.delete(source.peerId);
-  return { ...book, entries, fresh: removeKey(book.fresh, groupOf(address), place), bySource };
+  return { ...book, entries, fresh: removeKey(book.fresh, bookGroup(address), place), bySource };
 }
 
 /**
@@ -162,18 +162,21 @@ export function forget(book: AddressBook, key: string): AddressBook {
  * gains nothing. The tables have chances by their groups, the unproven ones at most half: when all who are honest are
  * proven, those who are left among the others must not have half of our peers; and whoever wants to choose them all
  * needs both tables, the one that fills by talk and the one that fills by being there.
+ *
+ * @param without groups (`bookGroup`) of which none is wanted
  */
 export function pick(
   book: AddressBook,
   holder: { rng: Rng },
   isWelcome: (entry: BookEntry) => boolean,
+  without: ReadonlySet<string> = NO_GROUPS,
 ): BookEntry | null {
   const [fresh, tried] = [book.fresh.groups.size, book.tried.groups.size];
   if (fresh + tried === 0) return null;
   const prefersTried = tried > 0 && drawInt(holder, tried + Math.min(fresh, tried)) < tried;
   for (const table of prefersTried ? (["tried", "fresh"] as const) : (["fresh", "tried"] as const)) {
     let looks = BOOK_PICK_LOOKS_MAX;
-    for (const key of drawKeys(book[table], holder, PLACES[table])) {
+    for (const key of drawKeys(book[table], holder, PLACES[table], without)) {
       const entry = book.entries.get(key);
       if (entry !== undefined && isWelcome(entry)) return entry;
       if (--looks === 0) break;
@@ -181,6 +184,8 @@ export function pick(
   }
   return null;
 }
+
+const NO_GROUPS: ReadonlySet<string> = new Set();
 
 /** Up to `max` proven addresses that have not failed since, at most one per peer, in random order. */
 export function sample(
@@ -214,7 +219,7 @@ function putTried(book: AddressBook, entry: Omit<KeptEntry, "table">, place: num
   return {
     ...book,
     entries: book.entries.set(key, { ...entry, table: "tried", place }),
-    tried: addKey(book.tried, groupOf(entry.address), place, key),
+    tried: addKey(book.tried, bookGroup(entry.address), place, key),
   };
 }
 
@@ -231,7 +236,7 @@ function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBo
   return {
     ...rest,
     entries: rest.entries.set(key, { ...entry, table: "fresh", place }),
-    fresh: addKey(rest.fresh, groupOf(address), place, key),
+    fresh: addKey(rest.fresh, bookGroup(address), place, key),
     bySource: rest.bySource.set(source.peerId, (rest.bySource.get(source.peerId) ?? 0) + 1),
   };
 }
@@ -239,7 +244,7 @@ function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBo
 /** All that one group tells of is in BOOK_SOURCE_PARTS buckets, all of one group that it tells of in one of these. */
 function freshPlace(book: AddressBook, address: DialAddress, source: Source, key: string): number {
   const teller = addressGroup(source.remoteAddress);
-  const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, groupOf(address));
+  const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, bookGroup(address));
   const bucket = draw(book, BOOK_NEW_BUCKETS, "fresh bucket", teller, String(part));
   return placeIn(book.fresh, bucket, BOOK_NEW_SLOTS, draw(book, BOOK_NEW_SLOTS, "fresh slot", key));
 }
@@ -247,7 +252,7 @@ function freshPlace(book: AddressBook, address: DialAddress, source: Source, key
 /** All of one group are in BOOK_GROUP_PARTS buckets. */
 function triedPlace(book: AddressBook, address: DialAddress, key: string): number {
   const part = draw(book, BOOK_GROUP_PARTS, "tried group", key);
-  const bucket = draw(book, BOOK_TRIED_BUCKETS, "tried bucket", groupOf(address), String(part));
+  const bucket = draw(book, BOOK_TRIED_BUCKETS, "tried bucket", bookGroup(address), String(part));
   return placeIn(book.tried, bucket, BOOK_TRIED_SLOTS, draw(book, BOOK_TRIED_SLOTS, "tried slot", key));
 }
 
@@ -261,7 +266,7 @@ function placeIn({ keys }: GroupIndex, bucket: number, slots: number, slot: numb
 }
 
 /** Networks of one's own are small, and everybody in them is in one range: there each socket is a group. */
-const groupOf = ({ host, port }: DialAddress): string =>
+export const bookGroup = ({ host, port }: DialAddress): string =>
   isLocalAddress(host) ? `${host} ${port}` : addressGroup(host);
 
 /** The same for the same parts, and unknown to everybody else. 32 bits: the bias is nothing for a few thousand places. */

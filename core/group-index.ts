@@ -55,15 +55,20 @@ export function removeKey(index: GroupIndex, group: string, place: number): Grou
   };
 }
 
-/** Keys in a random order of groups: all of one, from a random place on, before those of the next. */
-export function* drawKeys(index: GroupIndex, holder: { rng: Rng }, places: number): Generator<string> {
+/** Keys in a random order of groups but those: all of one, from a random place on, before those of the next. */
+export function* drawKeys(
+  index: GroupIndex,
+  holder: { rng: Rng },
+  places: number,
+  without: ReadonlySet<string>,
+): Generator<string> {
   if (index.ranks.size === 0) return;
   const first = drawInt(holder, index.ranks.size);
   const place = drawInt(holder, places);
   for (const from of [first, 0]) {
     for (const [rank, group] of index.ranks.entries(from)) {
       if (from === 0 && rank >= first && first > 0) return;
-      yield* keysOf(index, group, place);
+      if (!without.has(group)) yield* keysOf(index, group, place);
     }
     if (first === 0) return;
   }

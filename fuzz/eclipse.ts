@@ -1,5 +1,15 @@
 import { addressGroup } from "../core/address.ts";
-import { type AddressBook, emptyBook, fail, hear, pick, prove, type Source } from "../core/address-book.ts";
+import {
+  type AddressBook,
+  type BookEntry,
+  bookGroup,
+  emptyBook,
+  fail,
+  hear,
+  pick,
+  prove,
+  type Source,
+} from "../core/address-book.ts";
 import { toPeerId } from "../core/identity.ts";
 import type { PeerId } from "../core/ids.ts";
 import { OUTGOING_RESERVE } from "../core/limits.ts";
@@ -37,12 +47,12 @@ export function playEclipse({ seed, honestPercent }: EclipseOptions): number {
     }
   }
   const chosen = new Map<PeerId, boolean>();
+  const groups = new Set<string>();
   for (let dials = 0; chosen.size < OUTGOING_RESERVE && dials < DIALS_MAX; dials++) {
-    const entry = pick(
-      book,
-      holder,
-      ({ address, nextMs }) => nextMs <= NOW_MS && !chosen.has(address.peerId),
-    );
+    const isFree = ({ address, nextMs }: BookEntry): boolean =>
+      nextMs <= NOW_MS && !chosen.has(address.peerId);
+    // As reducers/book/look.ts does.
+    const entry = pick(book, holder, isFree, groups) ?? pick(book, holder, isFree);
     if (entry === null) break;
     const { address, source } = entry;
     const isHonest = groupNumber(address) >= ATTACKED_GROUPS;
@@ -52,6 +62,7 @@ export function playEclipse({ seed, honestPercent }: EclipseOptions): number {
     }
     book = prove(book, address, source, NOW_MS);
     chosen.set(address.peerId, isHonest);
+    groups.add(bookGroup(address));
   }
   return [...chosen.values()].filter(Boolean).length;
 }

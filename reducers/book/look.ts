@@ -1,4 +1,4 @@
-import { pick } from "../../core/address-book.ts";
+import { type BookEntry, bookGroup, pick } from "../../core/address-book.ts";
 import { BOOK_IDLE_MS, BOOK_LOOK_MS } from "../../core/limits.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
@@ -30,6 +30,14 @@ export function lacksPeers(state: State): boolean {
   return state.peers.size < peersMin || outgoingCount(state) < outgoingReserve(peersMax);
 }
 
+/** Address groups in which we have, or are about to have, a peer of our choice. */
+function groupsDialed({ attempts }: State): ReadonlySet<string> {
+  const groups = new Set<string>();
+  for (const { target, phase } of attempts.values())
+    if (target !== null && phase.tag !== "closing") groups.add(bookGroup(target));
+  return groups;
+}
+
 /** @returns false if there is nobody to dial now */
 function dialNext(draft: StateDraft, context: Context): boolean {
   const { anchors } = draft.book;
@@ -40,7 +48,11 @@ function dialNext(draft: StateDraft, context: Context): boolean {
     dialEntry(draft, entry, context);
     return true;
   }
-  const picked = pick(draft.book.addresses, draft, (entry) => isDialable(draft, entry));
+  const { addresses } = draft.book;
+  const chosen = groupsDialed(draft);
+  const isFree = (entry: BookEntry): boolean => isDialable(draft, entry);
+  // Whoever has many addresses has them in few groups: only where there is nothing else is a second one dialed there.
+  const picked = pick(addresses, draft, isFree, chosen) ?? pick(addresses, draft, isFree);
   if (picked === null) return false;
   dialEntry(draft, picked, context);
   return true;
