@@ -118,6 +118,7 @@ function readyAttempt(number: number): Attempt {
     offerHash: "",
     session: "",
     fingerprint: "",
+    isVerification: false,
     hasTransport: true,
     connected: true,
     selected: null,

@@ -195,6 +195,8 @@ export interface Attempt {
   readonly session: Hex;
   /** The certificate the signed SDP promised. */
   readonly fingerprint: Hex;
+  /** Dialed only to see whether the address that a connected peer claims is its own (7.7): it becomes no connection. */
+  readonly isVerification: boolean;
   /** A connection object exists: it ends by `event/connectionClosed`. */
   readonly hasTransport: boolean;
   readonly connected: boolean;

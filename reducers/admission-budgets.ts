@@ -27,7 +27,7 @@ export function hasRoom(state: State, peerId: PeerId): boolean {
 export function hasRoomForStrangers(state: State): boolean {
   let incoming = 0;
   for (const { live, dialing } of state.peers.values()) {
-    if (dialing === null && live?.direction !== "outgoing") incoming += 1;
+    if (live === null ? dialing === null : live.direction === "incoming") incoming += 1;
   }
   return state.peers.size < state.config.peersMax && incoming < incomingMax(state);
 }

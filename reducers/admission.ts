@@ -218,7 +218,8 @@ export function admitOffer(
 ): void {
   const peerId = hexToPeerId(offer.from);
   let judged: Judged = isSigned ? judge(draft, attempt, offer, peerId) : refused("badSignature");
-  if (judged.tag === "refused" && judged.rejection === "capacity" && displace(draft, attempt.remote, context))
+  const newcomer = { group: attempt.remote?.group ?? "", id: attempt.id, among: "all" } as const;
+  if (judged.tag === "refused" && judged.rejection === "capacity" && displace(draft, newcomer, context))
     judged = judge(draft, attempt, offer, peerId);
   if (isSigned) rememberOffer(draft, offer.from, attempt.nonce);
   if (judged.tag === "refused") {

@@ -76,6 +76,7 @@ export function startAttempt(
     offerHash: "",
     session: "",
     fingerprint: "",
+    isVerification: false,
     hasTransport: false,
     connected: false,
     selected: null,

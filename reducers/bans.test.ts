@@ -107,7 +107,7 @@ describe("command/ban", () => {
     const outgoing = dialTo(node, party("outgoing"));
     for (const { attemptId } of [incoming, outgoing]) {
       openTransport(node, attemptId, undefined, "60.1.1.9");
-      expect(goodbyes(sayHello(node, attemptId).effects)).toEqual(["operator 0"]);
+      expect(goodbyes(sayHello(node, attemptId).effects)).toEqual(["operator 3600000"]);
     }
     expect(node.state.peers.size).toBe(0);
   });

@@ -1,4 +1,5 @@
 import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
+import { addressGroup } from "../core/address.ts";
 import { remainingMs } from "../core/bans.ts";
 import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
@@ -17,7 +18,7 @@ import { deliver, receiveBytes } from "./channels/receive.ts";
 import { answerWaiting } from "./channels/rpc.ts";
 import { eviction } from "./eviction.ts";
 import { endLive, leave } from "./leave.ts";
-import { bannedUntil, punish, shutOutBy } from "./penalties.ts";
+import { bannedUntil, closedUntil, punish, shutOutBy } from "./penalties.ts";
 import { freshRecord } from "./record.ts";
 import { takeResume } from "./resume.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
@@ -261,7 +262,13 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       }
       if (attempt.opened.includes("control")) {
         const isProven = attempt.hello !== null && attempt.peerId !== null;
-        const banMs = isProven ? remainingMs(bannedUntil(draft, attempt.peerId), draft.timeMs) : 0;
+        const untilMs = isProven
+          ? Math.max(
+              bannedUntil(draft, attempt.peerId),
+              closedUntil(draft, addressGroup(attempt.selected ?? "")),
+            )
+          : 0;
+        const banMs = remainingMs(untilMs, draft.timeMs);
         context.effect({
           type: "effect/send",
           attemptId,

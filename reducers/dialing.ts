@@ -90,7 +90,12 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
 };
 
 /** Only where there is a slot for it, and its key is not being dialed. */
-export function startDial(draft: StateDraft, target: DialAddress, { effect }: Context): void {
+export function startDial(
+  draft: StateDraft,
+  target: DialAddress,
+  { effect }: Context,
+  isVerification = false,
+): void {
   const { peerId } = target;
   const attemptId = startAttempt(draft, {
     direction: "outgoing",
@@ -105,6 +110,7 @@ export function startDial(draft: StateDraft, target: DialAddress, { effect }: Co
   holdSlot(draft, peerId, "dialing", attemptId);
   updateAttempt(draft, attemptId, (attempt) => {
     attempt.hasTransport = true;
+    attempt.isVerification = isVerification;
   });
   effect({ type: "effect/createOffer", attemptId });
 }
@@ -241,8 +247,8 @@ export function applyReply(
     if (rejection === "alreadyConnected" && target !== null && liveOf(draft, attempt) !== undefined)
       proveTarget(draft, target);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
-  } else if (attempt.target !== null && isVerification(draft, attempt)) {
-    // Who came by itself must not become a peer of our choice by this: the connection stays the one that it is.
+  } else if (attempt.target !== null && attempt.isVerification) {
+    // Whatever became of the connection meanwhile: who came by itself must not become a peer of our choice by this: the connection stays the one that it is.
     proveTarget(draft, attempt.target);
     fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
   } else {
@@ -264,12 +270,6 @@ export function applyReply(
 const liveOf = (state: State, { peerId }: Attempt): LivePeer | undefined =>
   peerId === null ? undefined : livePeer(state, peerId);
 
-/** Whoever is live is dialed for one reason only: to see whether its claimed address is right (7.7). */
-function isVerification(state: State, attempt: Attempt): boolean {
-  const live = liveOf(state, attempt);
-  return live !== undefined && live.sinceMs < attempt.startedMs;
-}
-
 const isSignaling = ({ phase: { tag } }: Attempt): boolean =>
   tag === "offering" || tag === "sealingOffer" || tag === "awaitingReply";
 
@@ -282,11 +282,12 @@ export function isFresh(timeMs: number, issuedAt: bigint): boolean {
 function fail(
   attemptId: AttemptId,
   detail: string,
-  { dispatch }: Context,
+  { propose }: Context,
   rejection: (typeof REJECTIONS)[number] | null = null,
   retryAfterMs = 0,
 ): void {
-  dispatch({ type: "attempt/fail", attemptId, detail, rejection, retryAfterMs });
+  // What ended it in the same step may be ahead: then it has failed already.
+  propose({ type: "attempt/fail", attemptId, detail, rejection, retryAfterMs });
 }
 
 type CheckedReply =

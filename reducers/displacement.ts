@@ -1,4 +1,5 @@
 import { addressGroup, isLoopback } from "../core/address.ts";
+import type { AttemptId } from "../core/ids.ts";
 import { DISPLACED_AFTER_MS, HALF_OPEN_SPARE, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Attempt, State } from "../core/state.ts";
 import { endAttempt, isUnfinished, reply } from "./attempts.ts";
@@ -9,13 +10,10 @@ import type { Context, StateDraft } from "./rules.ts";
  * oldest connection that is being set up from the most crowded group of addresses gives way to who comes from a group
  * with fewer: so whoever owns few groups cannot keep everybody else out (P25).
  */
-export function displace(draft: StateDraft, newcomer: Attempt["remote"], context: Context): boolean {
-  const attempt =
-    newcomer === null
-      ? undefined
-      : crowdOver(draft, newcomer.group).find(
-          ({ startedMs }) => draft.timeMs >= startedMs + DISPLACED_AFTER_MS,
-        );
+export function displace(draft: StateDraft, newcomer: Newcomer, context: Context): boolean {
+  const attempt = crowdOver(draft, newcomer).find(
+    ({ startedMs }) => draft.timeMs >= startedMs + DISPLACED_AFTER_MS,
+  );
   if (attempt === undefined) return false;
   const ending = {
     reason: "capacity",
@@ -28,13 +26,27 @@ export function displace(draft: StateDraft, newcomer: Attempt["remote"], context
   return true;
 }
 
-/** What is left when half-open connections are nearly as many as may be is for groups that have none, or are less crowded. */
-export function isCrowdedOut(draft: StateDraft, newcomer: Attempt["remote"], context: Context): boolean {
-  if (newcomer === null || !isNearlyHalfOpenFull(draft) || isLoopback(newcomer.address)) return false;
-  if (displace(draft, newcomer, context) || crowdOver(draft, newcomer.group).length > 0) return false;
+/** What is left when half-open connections are nearly as many as may be is for groups that have none, or fewer. */
+export function isCrowdedOut(
+  draft: StateDraft,
+  { address, group }: NonNullable<Attempt["remote"]>,
+  context: Context,
+): boolean {
+  if (!isNearlyHalfOpenFull(draft) || isLoopback(address)) return false;
+  const newcomer = { group, id: null, among: "halfOpen" } as const;
+  if (displace(draft, newcomer, context) || crowdOver(draft, newcomer).length > 0) return false;
   return [...draft.attempts.values()].some(
-    (attempt) => attempt.direction === "incoming" && groupOf(attempt) === newcomer.group,
+    (attempt) => attempt.direction === "incoming" && isUnfinished(attempt) && groupOf(attempt) === group,
   );
+}
+
+/** Who needs what others hold. */
+export interface Newcomer {
+  readonly group: string;
+  /** Its attempt, if there is one. */
+  readonly id: AttemptId | null;
+  /** How crowded a group is, is counted among half-open connections, or among all where it is slots that are lacking. */
+  readonly among: "halfOpen" | "all";
 }
 
 function isNearlyHalfOpenFull({ attempts, config }: State): boolean {
@@ -44,10 +56,13 @@ function isNearlyHalfOpenFull({ attempts, config }: State): boolean {
   return halfOpen >= config.admission.halfOpenMax - HALF_OPEN_SPARE;
 }
 
-/** Half-open connections of the most crowded group, the oldest first; none if this group is nearly as crowded. */
-function crowdOver({ attempts }: State, group: string): readonly Attempt[] {
+/** Half-open connections of the most crowded group, the oldest first; none if the newcomer's is nearly as crowded. */
+function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonly Attempt[] {
   const incoming = [...attempts.values()].filter(
-    ({ direction, phase }) => direction === "incoming" && phase.tag !== "closing",
+    (attempt) =>
+      attempt.direction === "incoming" &&
+      attempt.id !== id &&
+      (among === "all" ? attempt.phase.tag !== "closing" : isUnfinished(attempt)),
   );
   const sizes = new Map<string, number>();
   for (const attempt of incoming) sizes.set(groupOf(attempt), (sizes.get(groupOf(attempt)) ?? 0) + 1);

@@ -135,6 +135,18 @@ describe("a node whose slots are all taken", () => {
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 
+  test("P25: slots that are only held by offers send nobody away who is ready", () => {
+    const node = testNode({ peersMax: 40 });
+    for (let index = 0; index < 8; index++) dialedPeer(node, `dialed ${index}`);
+    const peers = Array.from({ length: 5 }, (_, index) => come(node, `peer ${index}`, ownGroup(index)));
+    for (let index = 0; index < 27; index++)
+      offerFrom(node, party(`silent ${index}`), { remoteAddress: `99.${Math.floor(index / 3)}.1.1` });
+    expect(node.state.peers.size).toBe(40);
+    node.pass(2_500);
+    const newcomer = come(node, "newcomer", "20.2.0.1");
+    expect(here(node, [...peers, newcomer])).toHaveLength(6);
+  });
+
   test("a small node refuses who comes, and sends nobody away", () => {
     const node = testNode({ peersMax: 8 });
     const peers = Array.from({ length: 6 }, (_, index) => come(node, `peer ${index}`, ownGroup(index)));

@@ -31,7 +31,9 @@ interface Incoming {
 function isCrowded(state: State): boolean {
   const most = incomingMax(state);
   if (most < EVICTION_SLOTS_MIN) return false;
-  return state.peers.size >= state.config.peersMax || incomingOf(state).length >= most;
+  // Who is not ready holds no slot for good: an offer alone must send nobody away.
+  const live = [...state.peers.values()].filter((peer) => peer.live !== null).length;
+  return live >= state.config.peersMax || incomingOf(state).length >= most;
 }
 
 /** Those whom we dial, or are told to, are ours to choose: they never give way to others. */

@@ -15,8 +15,12 @@ export function canAsk(state: State, peerId: PeerId): boolean {
   const { asked } = state.book;
   const isTooSoon = (asked.get(peerId) ?? 0) > state.timeMs;
   const isChosen = livePeer(state, peerId)?.direction === "outgoing";
-  return isChosen && !isTooSoon && asked.size < BOOK_ASKED_MAX && canRequest(state, peerId);
+  return isChosen && !isTooSoon && hasPlace(state) && canRequest(state, peerId);
 }
+
+/** Those whose time is over are forgotten when somebody is asked. */
+const hasPlace = ({ book: { asked }, timeMs }: State): boolean =>
+  asked.size < BOOK_ASKED_MAX || [...asked.values()].some((untilMs) => untilMs <= timeMs);
 
 export function ask(draft: StateDraft, peerId: PeerId, context: Context): void {
   let { asked } = draft.book;

@@ -8,6 +8,7 @@ import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
   BOOK_ASK_AGAIN_MS,
   BOOK_ASK_MS,
+  BOOK_ASKED_MAX,
   BOOK_DIALS_MAX,
   BOOK_GROUP_REST_MS,
   BOOK_IDLE_MS,
@@ -22,6 +23,7 @@ import {
 } from "../../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../../core/multiaddr.ts";
 import { REJECTIONS } from "../../core/reasons.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config, LivePeer, State } from "../../core/state.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { control, request, response, say } from "../testing/messages.ts";
@@ -424,6 +426,29 @@ describe("addresses: dialing", () => {
     wake(here);
     expect(effectsOf(here.pass(2 * BOOK_IDLE_MS - 1_000), "effect/createOffer")).toEqual([]);
     expect(here.state.book.lookedMs).toBeGreaterThan(node.nowMs);
+  });
+
+  test("whoever fills the table of those who were asked fills it for ten minutes", () => {
+    const full = (state: State): State => ({
+      ...state,
+      book: {
+        ...state.book,
+        asked: SortedMap.from(
+          Array.from(
+            { length: BOOK_ASKED_MAX },
+            (_, index) => [`asked ${index}` as PeerId, state.timeMs + BOOK_ASK_MS] as const,
+          ),
+        ),
+      },
+    });
+    const node = testNode({ peersMin: 8 }, "us", undefined, full);
+    const early = dialedPeer(node, "early");
+    expect(requestsTo(node.pass(9_000), early.attemptId)).toEqual([]);
+    node.freeze(BOOK_ASK_MS);
+    const later = dialedPeer(node, "later");
+    node.pass(1_000);
+    expect(node.state.book.asked.has(later.peerId)).toBe(true);
+    expect(node.state.book.asked.size).toBeLessThan(BOOK_ASKED_MAX);
   });
 
   test("a node that stops dials nobody, and forgets when it would have looked", () => {

@@ -10,12 +10,13 @@ import type { Context, StateDraft } from "../rules.ts";
 
 /** One dial from the book: who may be dialed now, and what that means for others at the same place. */
 
-/** A few dials of our own at once: what the operator wants is not among them. */
+/** A few dials of our own at once: what the operator wants, and what only verifies, is not among them. */
 export function hasDialsLeft(state: State): boolean {
   let count = 0;
   for (const attempt of state.attempts.values()) {
-    const { target } = attempt;
-    if (target !== null && isUnfinished(attempt) && !state.targets.has(formatMultiaddr(target))) count += 1;
+    const { target, isVerification } = attempt;
+    const isOfOperator = target !== null && state.targets.has(formatMultiaddr(target));
+    if (target !== null && !isOfOperator && !isVerification && isUnfinished(attempt)) count += 1;
   }
   return count < BOOK_DIALS_MAX;
 }
@@ -30,7 +31,12 @@ export function isDialable(state: State, { address, table, nextMs }: BookEntry):
   return table === "tried" || isRested(state, address);
 }
 
-export function dialEntry(draft: StateDraft, { address, table }: BookEntry, context: Context): void {
+export function dialEntry(
+  draft: StateDraft,
+  { address, table }: BookEntry,
+  context: Context,
+  isVerification = false,
+): void {
   const addresses = update(draft.book.addresses, formatMultiaddr(address), { attemptMs: draft.timeMs });
   let { resting } = draft.book;
   if (table === "fresh") {
@@ -39,7 +45,7 @@ export function dialEntry(draft: StateDraft, { address, table }: BookEntry, cont
     for (const [place, restMs] of restsOf(address)) resting = resting.set(place, draft.timeMs + restMs);
   }
   draft.book = { ...draft.book, addresses, resting };
-  startDial(draft, address, context);
+  startDial(draft, address, context, isVerification);
 }
 
 /** Whoever makes us believe in addresses of somebody else must not make us a flood for him (P17). */

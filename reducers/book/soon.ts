@@ -18,6 +18,6 @@ export function lookSoon(draft: StateDraft): void {
 export function outgoingCount(state: State): number {
   let count = 0;
   for (const { live, dialing } of state.peers.values())
-    if (dialing !== null || live?.direction === "outgoing") count += 1;
+    if (live === null ? dialing !== null : live.direction === "outgoing") count += 1;
   return count;
 }

@@ -3,9 +3,10 @@ import type { AttemptId, PeerId } from "../../core/ids.ts";
 import { BOOK_POOR_FAILURES, BOOK_VERIFY_AGAIN_MS, BOOK_VERIFY_MS } from "../../core/limits.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { Attempt, State } from "../../core/state.ts";
+import { isUnfinished } from "../attempts.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { attemptOf, liveAttempt, wakeAt } from "../state.ts";
-import { dialEntry, hasDialsLeft, isRested } from "./dial.ts";
+import { dialEntry, isRested } from "./dial.ts";
 import { usesBook } from "./soon.ts";
 
 /**
@@ -28,9 +29,13 @@ export function verify(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, 
   if (entry === undefined) return;
   const isFree = draft.peers.get(peerId)?.dialing === null;
   const isDue = entry.nextMs <= draft.timeMs && isRested(draft, entry.address);
-  if (isFree && isDue && hasDialsLeft(draft)) dialEntry(draft, entry, context);
+  if (isFree && isDue && !isVerifying(draft)) dialEntry(draft, entry, context, true);
   verifyAfter(draft, peerId, attemptId, BOOK_VERIFY_AGAIN_MS);
 }
+
+/** One at a time: whoever claims what does not answer delays others that claim, and no dial that is needed. */
+const isVerifying = ({ attempts }: State): boolean =>
+  [...attempts.values()].some((attempt) => attempt.isVerification && isUnfinished(attempt));
 
 /** What this connection's peer claims, as long as it may yet be proven. */
 function claimed(state: State, attemptId: AttemptId): BookEntry | undefined {

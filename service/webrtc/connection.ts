@@ -27,6 +27,9 @@ export interface Traffic {
   readonly bytesOut: number;
 }
 
+/** More than any request, permit or Ping, and less than what is worth to be shared. */
+const SMALL_BYTES = 2_048;
+
 interface Channel {
   readonly name: ChannelName;
   readonly dc: DataChannel;
@@ -266,10 +269,10 @@ export class Connection {
     this.#tell({ type: "event/channelBlocked", attemptId: this.#attemptId, channel: name });
   }
 
-  /** Control is small and must not wait: a Ping that does is a peer lost. */
+  /** What is small leaves at once, and is counted: a Ping that waits is a peer lost, and a request that does is one late. */
   #mayLeave(name: ChannelName, bytes: number): boolean {
     const { upload } = this.#options;
-    if (name !== "control") return upload?.take(bytes) ?? true;
+    if (name !== "control" && bytes > SMALL_BYTES) return upload?.take(bytes) ?? true;
     upload?.force(bytes);
     return true;
   }
@@ -332,13 +335,11 @@ export class Connection {
    */
   #finishSending(): void {
     this.#options.upload?.leave(this.#sender);
-    for (const { name, dc, waiting, closed } of this.#channels.values()) {
+    for (const { name, dc, waiting, closed, capped } of this.#channels.values()) {
       if (closed) continue;
-      // Nothing comes after it, so the limit on what is buffered has no purpose any more.
-      for (const bytes of waiting) {
-        this.#options.upload?.force(bytes.length);
-        sendUnlessClosed(dc, bytes);
-      }
+      // Nothing comes after it, so the limit on what is buffered has no purpose any more; what waits for the cap on
+      // uploads nobody reads after our Goodbye.
+      if (!capped) for (const bytes of waiting) sendUnlessClosed(dc, bytes);
       const handle = this.#pc?.createDataChannel(name, { negotiated: true, id: CHANNELS[name].id });
       handle?.onClosed(() => {});
       handle?.close();

@@ -83,7 +83,9 @@ export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): U
   function schedule(): void {
     if (isScheduled || ring.size === 0) return;
     isScheduled = true;
-    after(Math.max(TURN_MS_MIN, Math.ceil(-saved / bytesPerMs)), serve);
+    const debtMs = Math.ceil(-saved / bytesPerMs);
+    // However long that is: who waits has to be told so.
+    after(Math.min(WAITS_ON_EVERY_MS / 2, Math.max(TURN_MS_MIN, debtMs)), serve);
   }
 
   return {
