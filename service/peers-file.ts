@@ -78,8 +78,7 @@ export function createPeersFile(
 
 const VERSION = 1;
 
-const toContent = ({ secret, addresses, anchors }: KeptBook) => ({
-  secret,
+const toContent = ({ addresses, anchors }: KeptBook) => ({
   anchors: anchors.map(formatMultiaddr),
   addresses: addresses.map(({ address, ...entry }) => ({ address: formatMultiaddr(address), ...entry })),
 });
@@ -110,11 +109,9 @@ const entrySchema: z.ZodType<KeptEntry> = z.strictObject({
   nextMs: timeSchema,
 });
 
-const SECRET = /^[0-9a-f]{64}$/;
 const ENTRIES_MAX = BOOK_NEW_BUCKETS * BOOK_NEW_SLOTS + BOOK_TRIED_BUCKETS * BOOK_TRIED_SLOTS;
 
 const peersSchema: z.ZodType<KeptBook> = z.strictObject({
-  secret: z.string().regex(SECRET),
   anchors: z.array(addressSchema).max(ANCHORS_MAX),
   addresses: z.array(entrySchema).max(ENTRIES_MAX),
 });

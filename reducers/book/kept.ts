@@ -1,5 +1,4 @@
 import { type KeptEntry, restoreBook } from "../../core/address-book.ts";
-import type { Hex } from "../../core/bytes.ts";
 import { setDeadline } from "../../core/deadlines.ts";
 import { ANCHORS_MAX, BOOK_SOON_MS, DIAL_BACKOFF_MAX_MS } from "../../core/limits.ts";
 import type { DialAddress } from "../../core/multiaddr.ts";
@@ -8,15 +7,14 @@ import { usesBook } from "./soon.ts";
 
 /** What of the addresses outlives the process. */
 export interface KeptBook {
-  readonly secret: Hex;
   readonly addresses: readonly KeptEntry[];
   readonly anchors: readonly DialAddress[];
 }
 
 export function keptBook(state: State): KeptBook {
-  const { secret, entries } = state.book.addresses;
+  const { entries } = state.book.addresses;
   const addresses = [...entries.values()].map(({ place: _, ...kept }) => kept);
-  return { secret, addresses, anchors: anchorsOf(state) };
+  return { addresses, anchors: anchorsOf(state) };
 }
 
 /**
@@ -35,12 +33,13 @@ export function anchorsOf({ peers, attempts }: State): readonly DialAddress[] {
 }
 
 /** A node that has not begun yet, with what an earlier process has left. No wait is longer than one made today. */
-export function withBook(state: State, { secret, addresses, anchors }: KeptBook): State {
+export function withBook(state: State, { addresses, anchors }: KeptBook): State {
   const latestMs = state.timeMs + DIAL_BACKOFF_MAX_MS;
   const kept = addresses.map((entry) => ({ ...entry, nextMs: Math.min(entry.nextMs, latestMs) }));
   const book = {
     ...state.book,
-    addresses: restoreBook(secret, kept),
+    // By the secret of this process: a recording of it tells nothing of later ones.
+    addresses: restoreBook(state.book.addresses.secret, kept),
     anchors: anchors.slice(0, ANCHORS_MAX),
   };
   if (!usesBook(state)) return { ...state, book };

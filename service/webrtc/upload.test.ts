@@ -156,6 +156,18 @@ describe("the cap on what is sent", () => {
     for (const { told } of senders) expect(told).toBeGreaterThanOrEqual(10);
   });
 
+  test("tells them also while a large debt is paid off", () => {
+    const world = worldOf(100_000);
+    const sender = senderOf(world, () => 1_000);
+    world.upload.force(2_000_000);
+    world.upload.wait(sender);
+    world.pass(7_000);
+    expect(sender.told).toBeGreaterThanOrEqual(1);
+    world.pass(7_000);
+    expect(sender.told).toBeGreaterThanOrEqual(2);
+    expect(sender.sent).toBe(0);
+  });
+
   test("forgets who has gone", () => {
     const world = worldOf(RATE);
     const [gone, left] = [senderOf(world, () => 1_000), senderOf(world, () => 1_000)];
