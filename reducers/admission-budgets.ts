@@ -9,7 +9,7 @@ import {
   RETRY_AFTER_MIN_S,
 } from "../core/limits.ts";
 import { SortedMap } from "../core/sorted-map.ts";
-import type { State } from "../core/state.ts";
+import type { Attempt, State } from "../core/state.ts";
 import { refill, spend } from "./buckets.ts";
 import type { StateDraft } from "./rules.ts";
 
@@ -80,13 +80,12 @@ export const retryAfter = (waitS: number): number =>
   Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_MIN_S, Math.ceil(waitS)));
 
 /** Attempts of others that are not ready yet, those being closed included: each may hold a connection object. */
+export const halfOpenOf = ({ attempts }: State): readonly Attempt[] =>
+  [...attempts.values()].filter(({ direction, phase }) => direction === "incoming" && phase.tag !== "ready");
+
 export function isHalfOpenFull(state: State, address: string, group: string): boolean {
   const { halfOpenMax, halfOpenPerGroupMax } = state.config.admission;
-  let [all, ofGroup] = [0, 0];
-  for (const { direction, phase, remote } of state.attempts.values()) {
-    if (direction !== "incoming" || phase.tag === "ready") continue;
-    all += 1;
-    if (remote?.group === group) ofGroup += 1;
-  }
-  return all >= halfOpenMax || (ofGroup >= halfOpenPerGroupMax && !isLoopback(address));
+  const halfOpen = halfOpenOf(state);
+  const ofGroup = halfOpen.filter(({ remote }) => remote?.group === group).length;
+  return halfOpen.length >= halfOpenMax || (ofGroup >= halfOpenPerGroupMax && !isLoopback(address));
 }

@@ -52,6 +52,13 @@ export function reply(
   });
 }
 
+/** Where the other side is: as the transport has found it, or before that as its signals came. "" if nobody has said. */
+export const addressReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
+  selected ?? remote?.address ?? "";
+
+export const groupReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
+  selected === null ? (remote?.group ?? "") : addressGroup(selected);
+
 /** Still on its way to ready. */
 export const isUnfinished = (attempt: Attempt | undefined): boolean =>
   attempt !== undefined && attempt.phase.tag !== "ready" && attempt.phase.tag !== "closing";

@@ -1,8 +1,9 @@
-import { addressGroup, isLoopback } from "../core/address.ts";
+import { isLoopback } from "../core/address.ts";
 import type { AttemptId } from "../core/ids.ts";
 import { DISPLACED_AFTER_MS, HALF_OPEN_SPARE, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Attempt, State } from "../core/state.ts";
-import { endAttempt, isUnfinished, reply } from "./attempts.ts";
+import { halfOpenOf } from "./admission-budgets.ts";
+import { endAttempt, groupReached, isUnfinished, reply } from "./attempts.ts";
 import type { Context, StateDraft } from "./rules.ts";
 
 /**
@@ -32,11 +33,12 @@ export function isCrowdedOut(
   { address, group }: NonNullable<Attempt["remote"]>,
   context: Context,
 ): boolean {
-  if (!isNearlyHalfOpenFull(draft) || isLoopback(address)) return false;
+  const isNearlyFull = halfOpenOf(draft).length >= draft.config.admission.halfOpenMax - HALF_OPEN_SPARE;
+  if (!isNearlyFull || isLoopback(address)) return false;
   const newcomer = { group, id: null, among: "halfOpen" } as const;
   if (displace(draft, newcomer, context) || crowdOver(draft, newcomer).length > 0) return false;
   return [...draft.attempts.values()].some(
-    (attempt) => attempt.direction === "incoming" && isUnfinished(attempt) && groupOf(attempt) === group,
+    (attempt) => attempt.direction === "incoming" && isUnfinished(attempt) && groupReached(attempt) === group,
   );
 }
 
@@ -49,13 +51,6 @@ export interface Newcomer {
   readonly among: "halfOpen" | "all";
 }
 
-function isNearlyHalfOpenFull({ attempts, config }: State): boolean {
-  let halfOpen = 0;
-  for (const { direction, phase } of attempts.values())
-    if (direction === "incoming" && phase.tag !== "ready") halfOpen += 1;
-  return halfOpen >= config.admission.halfOpenMax - HALF_OPEN_SPARE;
-}
-
 /** Half-open connections of the most crowded group, the oldest first; none if the newcomer's is nearly as crowded. */
 function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonly Attempt[] {
   const incoming = [...attempts.values()].filter(
@@ -65,19 +60,17 @@ function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonl
       (among === "all" ? attempt.phase.tag !== "closing" : isUnfinished(attempt)),
   );
   const sizes = new Map<string, number>();
-  for (const attempt of incoming) sizes.set(groupOf(attempt), (sizes.get(groupOf(attempt)) ?? 0) + 1);
+  for (const attempt of incoming)
+    sizes.set(groupReached(attempt), (sizes.get(groupReached(attempt)) ?? 0) + 1);
   // With the newcomer its own group must still be the smaller one.
   const least = (sizes.get(group) ?? 0) + 2;
   const others = incoming.filter(
-    (attempt) => (sizes.get(groupOf(attempt)) ?? 0) >= least && mayBeDisplaced(attempt),
+    (attempt) => (sizes.get(groupReached(attempt)) ?? 0) >= least && mayBeDisplaced(attempt),
   );
-  const most = Math.max(...others.map((attempt) => sizes.get(groupOf(attempt)) ?? 0));
-  return others.filter((attempt) => sizes.get(groupOf(attempt)) === most);
+  const most = Math.max(...others.map((attempt) => sizes.get(groupReached(attempt)) ?? 0));
+  return others.filter((attempt) => sizes.get(groupReached(attempt)) === most);
 }
 
 /** Of a key that is connected the live connection is being asked meanwhile: that has its own end. */
 const mayBeDisplaced = (attempt: Attempt): boolean =>
   isUnfinished(attempt) && attempt.phase.tag !== "probing" && !isLoopback(attempt.remote?.address ?? "");
-
-const groupOf = ({ selected, remote }: Attempt): string =>
-  selected === null ? (remote?.group ?? "") : addressGroup(selected);

@@ -1,8 +1,8 @@
 import type { ConnectionAction } from "../core/actions.ts";
-import { addressGroup } from "../core/address.ts";
 import { EVICTION_PROTECTED_MAX, EVICTION_SLOTS_MIN } from "../core/limits.ts";
 import type { LivePeer, State } from "../core/state.ts";
 import { incomingMax } from "./admission-budgets.ts";
+import { groupReached } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
 
 /**
@@ -42,8 +42,8 @@ function incomingOf({ peers, attempts, targets }: State): readonly Incoming[] {
   const incoming: Incoming[] = [];
   for (const { peerId, live } of peers.values()) {
     if (live?.direction !== "incoming" || wanted.has(peerId)) continue;
-    const { selected = null, remote = null } = attempts.get(live.attemptId) ?? {};
-    incoming.push({ live, group: addressGroup(selected ?? remote?.address ?? "") });
+    const attempt = attempts.get(live.attemptId);
+    incoming.push({ live, group: attempt === undefined ? "" : groupReached(attempt) });
   }
   return incoming;
 }

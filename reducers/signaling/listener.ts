@@ -1,4 +1,3 @@
-import { addressGroup } from "../../core/address.ts";
 import type { BroughtFlow, ExchangeMessage } from "../../core/channels/exchange.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
@@ -11,10 +10,10 @@ import {
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { hasRoomForStrangers, isHalfOpenFull } from "../admission-budgets.ts";
-import { startAttempt } from "../attempts.ts";
+import { addressReached, groupReached, startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
+import { attemptOf, forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
 import { byLot } from "./lot.ts";
 
 /** The listener of 7.2: lets relays bring offers, few of them, and answers each in time. */
@@ -161,9 +160,8 @@ function remoteOf(
   state: State,
   { attemptId }: LivePeer,
 ): { readonly address: string; readonly group: string } {
-  const { selected = null, remote = null } = state.attempts.get(attemptId) ?? {};
-  const address = selected ?? remote?.address ?? "";
-  return { address, group: addressGroup(address) };
+  const attempt = attemptOf(state, attemptId);
+  return { address: addressReached(attempt), group: groupReached(attempt) };
 }
 
 function setBrought(draft: StateDraft, peerId: PeerId, flow: BroughtFlow): void {

@@ -154,11 +154,7 @@ export function endDialersFlow(
   if (flow?.tag !== "discovered" && flow?.tag !== "offered") return;
   const crossed = flow.tag === "discovered";
   if (crossed) letGo(draft, flow.listener);
-  else
-    updateExchange(draft, flow.listener, (channel) => {
-      if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
-        channel.theirs = { tag: "offered", dialer: null };
-    });
+  else expectNothing(draft, flow.listener, dialer);
   answerDialer(draft, dialer, reply, { ...flow.past, crossed }, context);
 }
 
@@ -214,14 +210,18 @@ export function endRelaying(
   const flow = discovery?.ours;
   if (flow !== undefined) keepPast(draft, peerId, flow);
   if (flow?.tag === "discovered") letGo(draft, flow.listener);
-  if (flow?.tag === "offered")
-    updateExchange(draft, flow.listener, (channel) => {
-      if (channel.theirs.tag === "offered" && channel.theirs.dialer === peerId)
-        channel.theirs = { tag: "offered", dialer: null };
-    });
+  if (flow?.tag === "offered") expectNothing(draft, flow.listener, peerId);
   const theirs = exchange?.theirs;
   const dialer = theirs?.tag === "kept" || theirs?.tag === "offered" ? theirs.dialer : null;
   if (dialer !== null) endDialersFlow(draft, dialer, null, context);
+}
+
+/** The listener still has the offer; of its Answer nobody will be told. */
+function expectNothing(draft: StateDraft, listener: PeerId, dialer: PeerId): void {
+  updateExchange(draft, listener, (channel) => {
+    if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
+      channel.theirs = { tag: "offered", dialer: null };
+  });
 }
 
 /** The listener's permit serves another dialer. */
