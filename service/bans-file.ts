@@ -5,7 +5,7 @@ import { OFFENDERS_MAX, OPERATOR_BANS_MAX } from "../core/limits.ts";
 import { REASONS } from "../core/reasons.ts";
 import type { State } from "../core/state.ts";
 import { listBans } from "../reducers/bans.ts";
-import { createStateFile, readStateFile, type StateFileOptions } from "./state-file.ts";
+import { createStateFile, readKept, type StateFileOptions } from "./state-file.ts";
 
 /** Bans outlive the process: who was banned for a day does not wait for a restart (section 5). */
 
@@ -23,20 +23,8 @@ export interface BansFile {
  * The bans that a former process has left. Without them the node starts too, and says so.
  * @throws StateFileError
  */
-export function readBans(path: string, log: Logger): readonly Ban[] {
-  const result = readStateFile(path, { version: VERSION, schema: bansSchema });
-  switch (result.tag) {
-    case "absent":
-      return [];
-    case "read":
-      return result.content;
-    case "setAside": {
-      const { movedTo, detail } = result;
-      log.warn({ file: path, movedTo, detail }, "the kept bans cannot be used: the node starts without them");
-      return [];
-    }
-  }
-}
+export const readBans = (path: string, log: Logger): readonly Ban[] =>
+  readKept(path, { version: VERSION, schema: bansSchema }, log, "bans") ?? [];
 
 /** @param initial its bans are in the file already */
 export function createBansFile(

@@ -14,7 +14,7 @@ import {
 import { type DialAddress, formatMultiaddr, parseMultiaddr } from "../core/multiaddr.ts";
 import type { State } from "../core/state.ts";
 import { type KeptBook, keptBook } from "../reducers/book/kept.ts";
-import { createStateFile, readStateFile, type StateFileOptions } from "./state-file.ts";
+import { createStateFile, readKept, type StateFileOptions } from "./state-file.ts";
 
 /** Addresses of others outlive the process: a node that knows where its peers are needs nobody to begin with. */
 
@@ -32,23 +32,8 @@ export interface PeersFile {
  * The addresses that a former process has left. Without them the node starts too, and says so.
  * @throws StateFileError
  */
-export function readPeers(path: string, log: Logger): KeptBook | null {
-  const result = readStateFile(path, { version: VERSION, schema: peersSchema });
-  switch (result.tag) {
-    case "absent":
-      return null;
-    case "read":
-      return result.content;
-    case "setAside": {
-      const { movedTo, detail } = result;
-      log.warn(
-        { file: path, movedTo, detail },
-        "the kept addresses cannot be used: the node starts without them",
-      );
-      return null;
-    }
-  }
-}
+export const readPeers = (path: string, log: Logger): KeptBook | null =>
+  readKept(path, { version: VERSION, schema: peersSchema }, log, "addresses");
 
 /** @param initial its addresses are in the file already */
 export function createPeersFile(

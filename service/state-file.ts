@@ -1,6 +1,7 @@
 import { constants, readFileSync, renameSync, statSync } from "node:fs";
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Logger } from "pino";
 import { z } from "zod";
 import { codeOf, messageOf } from "./error-code.ts";
 import { parseJson, parseValue } from "./json-input.ts";
@@ -64,6 +65,29 @@ export function readStateFile<T>(path: string, { version, schema }: StateFormat<
     );
   }
   return { tag: "setAside", movedTo, detail: parsed.detail };
+}
+
+/**
+ * The content of the file, or null: there is none, or none that can be used, which the log says.
+ * @param what is kept in it, for the log
+ * @throws StateFileError as `readStateFile`
+ */
+export function readKept<T>(path: string, format: StateFormat<T>, log: Logger, what: string): T | null {
+  const result = readStateFile(path, format);
+  switch (result.tag) {
+    case "absent":
+      return null;
+    case "read":
+      return result.content;
+    case "setAside": {
+      const { movedTo, detail } = result;
+      log.warn(
+        { file: path, movedTo, detail },
+        `the kept ${what} cannot be used: the node starts without them`,
+      );
+      return null;
+    }
+  }
 }
 
 /** Writes in the background. Whenever the process or the machine stops, the file is the old one or the new one. */
