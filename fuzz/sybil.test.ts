@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { percentile } from "./deliveries.ts";
 import { playSybils, SHAPES } from "./sybil.ts";
-import { percentile } from "./withholding.ts";
 
 test.each(SHAPES)(
   "sybils 4:1, %s: everything reaches all who are honest, p99 <= 2 s",

@@ -1,5 +1,5 @@
 import { encodeMessage } from "../core/channels/table.ts";
-import type { Hash } from "../core/ids.ts";
+import { createDeliveries, type Delivered } from "./deliveries.ts";
 import { accountOf } from "./sim-items.ts";
 import type { Tamper } from "./sim-transport.ts";
 import { type Cluster, createCluster } from "./simulator.ts";
@@ -28,12 +28,6 @@ export interface SybilOptions {
   readonly items: number;
 }
 
-export interface Delivered {
-  /** From the submission to each honest node that had to fetch the item, ms, shortest first. */
-  readonly latenciesMs: readonly number[];
-  readonly missing: number;
-}
-
 const SYBILS_PER_HONEST = 4;
 /** Beside the ring, so that the honest are connected with each other whatever the seed. */
 const HONEST_DIALS = 1;
@@ -59,25 +53,12 @@ export function playSybils({ shape, seed, honest, items }: SybilOptions): Delive
     return isAnswer && (shape !== "degradation" || requests++ % 2 === 0) ? null : bytes;
   };
 
-  const submittedMs = new Map<Hash, { readonly atMs: number; readonly by: number }>();
-  const gotMs = new Map<string, number>();
+  const deliveries = createDeliveries(honest);
   const cluster: Cluster = createCluster({
     nodes,
     seed,
     tamper: withhold,
-    observers: [
-      {
-        after: ({ index }, _input, { state, actions }) => {
-          if (isSybil(index)) return;
-          for (const action of actions) {
-            if (action.type !== "fetch/conclude" || !state.pools.transaction.entries.has(action.hash))
-              continue;
-            const key = `${index} ${action.hash}`;
-            if (!gotMs.has(key)) gotMs.set(key, state.timeMs);
-          }
-        },
-      },
-    ],
+    observers: [deliveries.observer],
   });
   const { random } = cluster;
   const connectSybils = (): void => {
@@ -107,7 +88,7 @@ export function playSybils({ shape, seed, honest, items }: SybilOptions): Delive
         verdict: "valid",
         salt: 0,
       });
-      if (note) submittedMs.set(hash, { atMs: cluster.clock.nowMs, by });
+      if (note) deliveries.submitted(hash, by, cluster.clock.nowMs);
     }
   };
   let nonces = 0;
@@ -119,17 +100,7 @@ export function playSybils({ shape, seed, honest, items }: SybilOptions): Delive
   submit(items, SUBMITTING_MS, true);
   cluster.runFor(SETTLING_MS);
 
-  const latenciesMs: number[] = [];
-  let missing = 0;
-  for (const [hash, { atMs, by }] of submittedMs) {
-    for (let node = 0; node < honest; node++) {
-      const got = gotMs.get(`${node} ${hash}`);
-      if (node === by) continue;
-      if (got === undefined) missing += 1;
-      else latenciesMs.push(got - atMs);
-    }
-  }
-  return { latenciesMs: latenciesMs.sort((a, b) => a - b), missing };
+  return deliveries.delivered();
 }
 
 /** The announcement without what this account sends; nothing is sent if nothing is left. */

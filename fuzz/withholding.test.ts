@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { percentile } from "./deliveries.ts";
 import { accountOf, type SimVerdict } from "./sim-items.ts";
 import { createWatched, type Watched } from "./watched.ts";
-import { percentile, playWithholding } from "./withholding.ts";
+import { playWithholding } from "./withholding.ts";
 
 const NODES = 24;
 

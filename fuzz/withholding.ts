@@ -1,5 +1,5 @@
-import type { Hash } from "../core/ids.ts";
 import { createChecker } from "./checker.ts";
+import { createDeliveries, type Delivered } from "./deliveries.ts";
 import type { LinkOptions } from "./sim-host.ts";
 import { accountOf } from "./sim-items.ts";
 import { type Cluster, type ClusterObserver, createCluster } from "./simulator.ts";
@@ -19,11 +19,7 @@ export interface Withholding {
   readonly observers?: readonly ClusterObserver[];
 }
 
-export interface Fetched {
-  /** From the submission until an honest node that had to fetch the item has it in its pool, shortest first. */
-  readonly latenciesMs: readonly number[];
-  /** Pairs of an item and an honest node that never got it. */
-  readonly missing: number;
+export interface Fetched extends Delivered {
   /** Bodies that arrived, for each item and honest node that fetched it (P09). */
   readonly bodiesPerItem: number;
   readonly endings: Readonly<Record<string, number>>;
@@ -37,28 +33,14 @@ export function playWithholding(options: Withholding): Fetched {
   const { nodes, liars, items, seed } = options;
   const honest = nodes - liars;
   const isLiar = (node: number): boolean => node >= honest;
-  const submittedMs = new Map<Hash, { readonly at: number; readonly by: number }>();
-  const gotMs = new Map<string, number>();
+  const deliveries = createDeliveries(honest);
   const checker = createChecker((node) => cluster.chain(node).judged, isLiar);
   const cluster: Cluster = createCluster({
     nodes,
     seed,
     ...(options.link === undefined ? {} : { link: options.link }),
     tamper: withholding(isLiar),
-    observers: [
-      ...(options.isChecked ? [checker] : []),
-      ...(options.observers ?? []),
-      {
-        after: ({ index }, _input, { state, actions }) => {
-          for (const action of actions) {
-            if (action.type !== "fetch/conclude" || !state.pools.transaction.entries.has(action.hash))
-              continue;
-            const key = `${index} ${action.hash}`;
-            if (!gotMs.has(key)) gotMs.set(key, state.timeMs);
-          }
-        },
-      },
-    ],
+    observers: [...(options.isChecked ? [checker] : []), ...(options.observers ?? []), deliveries.observer],
   });
   for (let a = 1; a < nodes; a++) for (let b = 0; b < a; b++) cluster.dial(a, b);
   cluster.runUntilQuiet();
@@ -74,20 +56,12 @@ export function playWithholding(options: Withholding): Fetched {
       salt: 0,
     } as const;
     const { hash } = cluster.submit(by, payment);
-    submittedMs.set(hash, { at: cluster.clock.nowMs, by });
+    deliveries.submitted(hash, by, cluster.clock.nowMs);
     if (!options.liarsKnowFirst) continue;
     for (let liar = honest; liar < nodes; liar++) cluster.submit(liar, payment);
   }
   cluster.runFor(60_000);
-  const latenciesMs: number[] = [];
-  let missing = 0;
-  for (const [hash, { at, by }] of submittedMs) {
-    for (let node = 0; node < honest; node++) {
-      const got = gotMs.get(`${node} ${hash}`);
-      if (got === undefined) missing += 1;
-      else if (node !== by) latenciesMs.push(got - at);
-    }
-  }
+  const { latenciesMs, missing } = deliveries.delivered();
   const bodies = cluster.nodes.slice(0, honest).reduce((sum, { state }) => sum + state.bodies.transaction, 0);
   const endings: Record<string, number> = {};
   for (const { state } of cluster.nodes.slice(0, honest)) {
@@ -95,12 +69,9 @@ export function playWithholding(options: Withholding): Fetched {
       endings[ending] = (endings[ending] ?? 0) + count;
   }
   return {
-    latenciesMs: latenciesMs.sort((a, b) => a - b),
+    latenciesMs,
     missing,
     bodiesPerItem: bodies / latenciesMs.length,
     endings,
   };
 }
-
-export const percentile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

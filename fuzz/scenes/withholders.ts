@@ -1,6 +1,7 @@
+import { percentile } from "../deliveries.ts";
 import { createRandom } from "../sim-random.ts";
 import type { ClusterObserver } from "../simulator.ts";
-import { percentile, playWithholding } from "../withholding.ts";
+import { playWithholding } from "../withholding.ts";
 
 const NODES = 12;
 const ITEMS = 24;
