@@ -10,6 +10,7 @@ import { ephemeralKey } from "../service/key-file.ts";
 import { startNode } from "../service/node.ts";
 import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { segmentName } from "../service/recorder.ts";
+import type { ListenerUsage } from "./listener.ts";
 import { median, print, rounded } from "./measure.ts";
 
 /** From the command to dial to ready, between two processes over loopback, and which step takes how long. */
@@ -47,17 +48,26 @@ export async function benchConnection(): Promise<void> {
 }
 
 /** A node in a process of its own. It ends when the process is disconnected. */
-export async function startListener(...args: readonly string[]): Promise<{
+export interface Listener {
   readonly process: ChildProcess;
   readonly address: DialAddress;
-}> {
+  /** What it has in use. */
+  readonly ask: () => Promise<ListenerUsage>;
+}
+
+export async function startListener(...args: readonly string[]): Promise<Listener> {
   const listener = fork(new URL("./listener.ts", import.meta.url), args, {
     execArgv: ["--expose-gc", "--import", "tsx"],
   });
   const [text]: unknown[] = await once(listener, "message");
   const parsed = parseMultiaddr(String(text));
   if (parsed.tag !== "address") throw new Error(`the listener has no address: ${parsed.detail}`);
-  return { process: listener, address: parsed.address };
+  const ask = async (): Promise<ListenerUsage> => {
+    listener.send("usage");
+    const [answer]: unknown[] = await once(listener, "message");
+    return answer as ListenerUsage;
+  };
+  return { process: listener, address: parsed.address, ask };
 }
 
 /** When each kind of input came first: whole milliseconds, from the recording of the dialer. */

@@ -1,12 +1,8 @@
-import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
-import { pino } from "pino";
-import { ephemeralKey } from "../service/key-file.ts";
-import { startNode } from "../service/node.ts";
-import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { startListener } from "./connection.ts";
+import { join } from "./join.ts";
+import type { ListenerUsage } from "./listener.ts";
 import { print, rounded } from "./measure.ts";
-import type { Usage } from "./usage.ts";
 
 /** P32: nodes that connect with a process and leave it again, until it would show what each leaves behind. */
 
@@ -17,17 +13,13 @@ const AT_ONCE = 4;
 const SETTLE_MS = 5_000;
 
 export async function benchCycles(): Promise<void> {
-  const { process: listener, address } = await startListener();
-  const ask = async (): Promise<Usage> => {
+  const { process: listener, address, ask } = await startListener();
+  const settled = async (): Promise<ListenerUsage> => {
     await pause(SETTLE_MS);
-    listener.send("usage");
-    const [answer]: unknown[] = await once(listener, "message");
-    return answer as Usage;
+    return ask();
   };
   const cycle = async (): Promise<void> => {
-    const settings = { ...DEFAULT_SETTINGS, peers: [address], peersMin: 0, log: pino({ level: "silent" }) };
-    const node = await startNode({ ...settings, key: ephemeralKey() });
-    while (!node.state().peers.get(address.peerId)?.live) await pause(2);
+    const node = await join(address);
     await node.stop();
   };
   const cycles = (count: number): Promise<unknown> =>
@@ -37,9 +29,9 @@ export async function benchCycles(): Promise<void> {
       }),
     );
   await cycles(WARM_UP);
-  const before = await ask();
+  const before = await settled();
   await cycles(CYCLES);
-  const after = await ask();
+  const after = await settled();
   print({
     bench: "connect and close",
     cycles: CYCLES,

@@ -2,19 +2,11 @@ import { once } from "node:events";
 import { Agent, createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { pino } from "pino";
 import type { DialAddress } from "../core/multiaddr.ts";
-import { ephemeralKey } from "../service/key-file.ts";
-import { startNode } from "../service/node.ts";
-import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { SIGNAL_CONTENT_TYPE, SIGNAL_PATH } from "../service/signaling-http.ts";
 import { startListener } from "./connection.ts";
-import { median, print, rounded } from "./measure.ts";
-import type { Usage } from "./usage.ts";
-
-interface FloodUsage extends Usage {
-  readonly halfOpenMax: number;
-}
+import { isConnected, startDialer } from "./join.ts";
+import { median, p99, print, rounded } from "./measure.ts";
 
 /**
  * A flood of offers that nobody can open, against a node in a process of its own with the limits of 3.2, and honest
@@ -35,12 +27,7 @@ export async function benchFlood(): Promise<void> {
 }
 
 async function flood(name: string, perSecond: number, addressOf: (number: number) => string): Promise<void> {
-  const { process: listener, address } = await startListener("flood");
-  const ask = async (): Promise<FloodUsage> => {
-    listener.send("usage");
-    const [answer]: unknown[] = await once(listener, "message");
-    return answer as FloodUsage;
-  };
+  const { process: listener, address, ask } = await startListener("flood");
   const live = await Promise.all(
     Array.from({ length: LIVE_PEERS }, (_, index) => dial(address, `21.${index}.0.1`)),
   );
@@ -88,7 +75,6 @@ async function flood(name: string, perSecond: number, addressOf: (number: number
   const costsMs = flooded.map(
     ({ us, refused: count }) => Math.max(0, us - quietUs) / 1_000 / Math.max(1, count),
   );
-  costsMs.sort((a, b) => a - b);
   print({
     bench: `flood from ${name}`,
     offersPerSecond: rounded(refused / FLOOD_S),
@@ -100,7 +86,7 @@ async function flood(name: string, perSecond: number, addressOf: (number: number
     growthMegabytes: rounded((after.rssBytes - before.rssBytes) / 1e6),
     // Averages over one second each, without what the honest dials and the peers cost in a second without flood.
     cpuMsPerOffer: rounded(median(costsMs)),
-    cpuMsPerOfferP99: rounded(costsMs[Math.floor(0.99 * (costsMs.length - 1))] ?? Number.NaN),
+    cpuMsPerOfferP99: rounded(p99(costsMs)),
   });
   agent.destroy();
   await Promise.all(live.map(({ stop }) => stop()));
@@ -142,15 +128,8 @@ async function dial(address: DialAddress, from: string): Promise<Dialed> {
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
-  const node = await startNode({
-    ...DEFAULT_SETTINGS,
-    key: ephemeralKey(),
-    peers: [{ ...address, port: (proxy.address() as AddressInfo).port }],
-    peersMin: 0,
-    peersMax: 4,
-    log: pino({ level: "silent" }),
-  });
-  const isLive = (): boolean => node.state().peers.get(address.peerId)?.live != null;
+  const node = await startDialer({ ...address, port: (proxy.address() as AddressInfo).port });
+  const isLive = (): boolean => isConnected(node, address);
   for (const untilMs = performance.now() + DIAL_TIMEOUT_MS; !isLive() && performance.now() < untilMs; )
     await pause(20);
   return {

@@ -1,12 +1,10 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
-import { pino } from "pino";
 import { CHANNEL_NAMES, CHANNELS } from "../core/channels/table.ts";
 import { type DialAddress, parseMultiaddr } from "../core/multiaddr.ts";
 import { ephemeralKey } from "../service/key-file.ts";
-import { startNode } from "../service/node.ts";
-import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
 import { startStreamNode } from "../service/streams.fixture.ts";
+import { join } from "./join.ts";
 
 /** Peers of one node in a process of their own: `herd.ts readers|liars <address> <count>`. It ends with its parent. */
 const [kind, text = "", count = "0"] = process.argv.slice(2);
@@ -17,19 +15,6 @@ process.on("disconnect", () => process.exit());
 
 const MESSAGES_AT_ONCE = 20;
 const POLL_MS = 5;
-
-/** Honest, until their process is stopped: then they read nothing more. */
-async function read(to: DialAddress): Promise<void> {
-  const settings = {
-    ...DEFAULT_SETTINGS,
-    peers: [to],
-    peersMin: 0,
-    peersMax: 4,
-    log: pino({ level: "silent" }),
-  };
-  const node = await startNode({ ...settings, key: ephemeralKey() });
-  while (!node.state().peers.get(to.peerId)?.live) await pause(POLL_MS);
-}
 
 /** Connects with a new key, sends garbage on every channel as fast as it goes until it is thrown out, and again. */
 async function lie(to: DialAddress): Promise<never> {
@@ -52,6 +37,7 @@ async function lie(to: DialAddress): Promise<never> {
   }
 }
 
-const all = Array.from({ length: Number(count) }, () => (kind === "readers" ? read(address) : lie(address)));
+// Readers are honest until their process is stopped: then they read nothing more.
+const all = Array.from({ length: Number(count) }, () => (kind === "readers" ? join(address) : lie(address)));
 await Promise.all(all);
 process.send?.("ready");

@@ -2,17 +2,14 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { constants, setPriority } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { pino } from "pino";
 import type { Hash } from "../core/ids.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import { testAccountKey } from "../service/chain/genesis.ts";
 import { signTransfer } from "../service/chain/transfer.ts";
-import { ephemeralKey } from "../service/key-file.ts";
-import { type RunningNode, startNode } from "../service/node.ts";
-import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
+import type { RunningNode } from "../service/node.ts";
 import { startListener } from "./connection.ts";
-import { print, rounded } from "./measure.ts";
-import type { Usage } from "./usage.ts";
+import { join } from "./join.ts";
+import { p99, print, rounded } from "./measure.ts";
 
 /**
  * A node in a process of its own, through which two honest ones exchange transactions: alone, with peers that push
@@ -24,19 +21,8 @@ const READERS = 100;
 const PHASE_S = 30;
 const PER_SECOND = 10;
 
-interface HubUsage extends Usage {
-  readonly endings: Readonly<Record<string, number>>;
-  readonly peers: number;
-  readonly delayMsP99: number;
-}
-
 export async function benchHostile(): Promise<void> {
-  const { process: hub, address } = await startListener();
-  const ask = async (): Promise<HubUsage> => {
-    hub.send("usage");
-    const [answer]: unknown[] = await once(hub, "message");
-    return answer as HubUsage;
-  };
+  const { process: hub, address, ask } = await startListener();
   const [from, to] = [await join(address), await join(address)];
   const propagate = createPropagation(from, to);
   await propagate(5);
@@ -93,13 +79,6 @@ const startHerd = (kind: "liars" | "readers", address: DialAddress, count: numbe
     execArgv: ["--import", "tsx"],
   });
 
-async function join(address: DialAddress): Promise<RunningNode> {
-  const settings = { ...DEFAULT_SETTINGS, peers: [address], peersMin: 0, log: pino({ level: "silent" }) };
-  const node = await startNode({ ...settings, key: ephemeralKey() });
-  while (!node.state().peers.get(address.peerId)?.live) await pause(5);
-  return node;
-}
-
 /** Submits to one node and waits for the other, ms each; what has not come at the end is missing. */
 function createPropagation(
   from: RunningNode,
@@ -132,6 +111,3 @@ function createPropagation(
     return tookMs;
   };
 }
-
-const p99 = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(0.99 * (values.length - 1))] ?? Number.NaN;

@@ -4,7 +4,15 @@ import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
 import { startNode } from "../service/node.ts";
 import { admissionPerIp, DEFAULT_SETTINGS } from "../service/node-settings.ts";
-import { usage } from "./usage.ts";
+import { type Usage, usage } from "./usage.ts";
+
+/** What a listener answers its parent with. */
+export interface ListenerUsage extends Usage {
+  readonly halfOpenMax: number;
+  readonly endings: Readonly<Record<string, number>>;
+  readonly peers: number;
+  readonly delayMsP99: number;
+}
 
 /** A node in a process of its own, for the others to dial; ends with its parent. `flood`: with the limits of 3.2. */
 const isFlooded = process.argv.includes("flood");
@@ -36,7 +44,8 @@ process.on("message", () => {
   const { endings, peers } = node.state();
   // The histogram counts the time between two looks: what is above its resolution is delay.
   const delayMsP99 = Math.max(0, delay.percentile(99) / 1e6 - DELAY_RESOLUTION_MS);
-  process.send?.({ ...usage(), halfOpenMax, endings, peers: peers.size, delayMsP99 });
+  const answer: ListenerUsage = { ...usage(), halfOpenMax, endings, peers: peers.size, delayMsP99 };
+  process.send?.(answer);
   delay.reset();
 });
 process.send?.(node.address);

@@ -1,12 +1,9 @@
-import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
-import { pino } from "pino";
-import { ephemeralKey } from "../service/key-file.ts";
-import { type RunningNode, startNode } from "../service/node.ts";
-import { DEFAULT_SETTINGS } from "../service/node-settings.ts";
+import type { RunningNode } from "../service/node.ts";
 import { startListener } from "./connection.ts";
+import { isConnected, join } from "./join.ts";
 import { print, rounded } from "./measure.ts";
-import { type Usage, usage } from "./usage.ts";
+import { usage } from "./usage.ts";
 
 /**
  * What many connected peers cost the listener, in a process of its own: memory, threads, file descriptors, and the time
@@ -19,41 +16,24 @@ const WARM_UP = 20;
 const IDLE_MS = 20_000;
 
 export async function benchMemory(peers = PEERS): Promise<void> {
-  const { process: listener, address } = await startListener();
-  const askListener = async (): Promise<Usage> => {
-    listener.send("usage");
-    const [answer]: unknown[] = await once(listener, "message");
-    return answer as Usage;
-  };
+  const { process: listener, address, ask } = await startListener();
   const idleShare = async (): Promise<number> => {
-    const before = await askListener();
+    const before = await ask();
     await pause(IDLE_MS);
-    return ((await askListener()).cpuUs - before.cpuUs) / (1_000 * IDLE_MS);
-  };
-  const connect = async (): Promise<RunningNode> => {
-    const node = await startNode({
-      ...DEFAULT_SETTINGS,
-      key: ephemeralKey(),
-      peers: [address],
-      peersMax: 10,
-      peersMin: 0,
-      log: pino({ level: "silent" }),
-    });
-    while (!node.state().peers.get(address.peerId)?.live) await pause(5);
-    return node;
+    return ((await ask()).cpuUs - before.cpuUs) / (1_000 * IDLE_MS);
   };
   const nodes: RunningNode[] = [];
-  while (nodes.length < WARM_UP) nodes.push(await connect());
+  while (nodes.length < WARM_UP) nodes.push(await join(address));
   const idleFew = await idleShare();
-  const [before, ownBefore] = [await askListener(), usage()];
-  while (nodes.length < peers) nodes.push(await connect());
-  const [after, ownAfter] = [await askListener(), usage()];
+  const [before, ownBefore] = [await ask(), usage()];
+  while (nodes.length < peers) nodes.push(await join(address));
+  const [after, ownAfter] = [await ask(), usage()];
   const idleMany = await idleShare();
   const perPeer = (from: number, to: number): number => rounded((to - from) / (peers - WARM_UP));
   print({
     bench: "peers",
     peers,
-    alive: nodes.filter((node) => node.state().peers.get(address.peerId)?.live).length,
+    alive: nodes.filter((node) => isConnected(node, address)).length,
     kilobytesPerPeer: perPeer(before.rssBytes, after.rssBytes) / 1_000,
     megabytes: rounded(after.rssBytes / 1e6),
     threads: after.threads,
