@@ -14,7 +14,6 @@ import {
   sample,
   update,
 } from "./address-book.ts";
-import { toPeerId } from "./identity.ts";
 import type { PeerId } from "./ids.ts";
 import {
   BOOK_GROUP_PARTS,
@@ -28,6 +27,7 @@ import {
   BOOK_TRIED_SLOTS,
 } from "./limits.ts";
 import { type DialAddress, formatMultiaddr } from "./multiaddr.ts";
+import { numberedPeer } from "./numbered-peers.fixture.ts";
 import { createRng, drawInt, type Rng } from "./rng.ts";
 
 const holderOf = (seed: number): { rng: Rng } => ({
@@ -37,24 +37,13 @@ const holderOf = (seed: number): { rng: Rng } => ({
 const NOW_MS = 1_700_000_000_000;
 const SECRET = "5ec4e7".repeat(5);
 
-const peerIds = new Map<number, PeerId>();
-function peerIdOf(number: number): PeerId {
-  const known = peerIds.get(number);
-  if (known !== undefined) return known;
-  const key = new Uint8Array(32);
-  new DataView(key.buffer).setUint32(0, number);
-  const made = toPeerId(key);
-  peerIds.set(number, made);
-  return made;
-}
-
 /** Host `number` of a /24 of its own for each `group`. */
 const at = (group: number, number = 1, port = 7_300): DialAddress => ({
   scheme: "http",
   hostKind: "ip4",
   host: `20.${group >> 8}.${group & 255}.${number}`,
   port,
-  peerId: peerIdOf(group * 256 + number),
+  peerId: numberedPeer(group * 256 + number),
 });
 
 const local = (host: string, hostKind: DialAddress["hostKind"] = "ip4"): DialAddress => ({
@@ -64,7 +53,7 @@ const local = (host: string, hostKind: DialAddress["hostKind"] = "ip4"): DialAdd
 });
 
 const sourceIn = (group: number, number = 9): Source => ({
-  peerId: peerIdOf(1_000_000 + group * 256 + number),
+  peerId: numberedPeer(1_000_000 + group * 256 + number),
   remoteAddress: `30.${group >> 8}.${group & 255}.${number}`,
 });
 

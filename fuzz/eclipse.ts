@@ -10,10 +10,10 @@ import {
   prove,
   type Source,
 } from "../core/address-book.ts";
-import { toPeerId } from "../core/identity.ts";
 import type { PeerId } from "../core/ids.ts";
 import { OUTGOING_RESERVE } from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
+import { numberedPeer } from "../core/numbered-peers.fixture.ts";
 import { createRng, drawHex, drawInt } from "../core/rng.ts";
 
 /**
@@ -72,19 +72,6 @@ type Holder = Parameters<typeof drawInt>[0];
 const attackedGroup = (holder: Holder): number => drawInt(holder, ATTACKED_GROUPS);
 const honestGroup = (holder: Holder): number => ATTACKED_GROUPS + drawInt(holder, GROUPS - ATTACKED_GROUPS);
 
-const peerIds = new Map<number, PeerId>();
-
-/** The key of each host is its number. */
-function peerIdOf(number: number): PeerId {
-  const known = peerIds.get(number);
-  if (known !== undefined) return known;
-  const key = new Uint8Array(32);
-  new DataView(key.buffer).setUint32(0, number);
-  const made = toPeerId(key);
-  peerIds.set(number, made);
-  return made;
-}
-
 const hostOf = (group: number, number: number): string => `20.1.${group}.${number}`;
 
 const addressAt = (group: number, number: number): DialAddress => ({
@@ -92,11 +79,11 @@ const addressAt = (group: number, number: number): DialAddress => ({
   hostKind: "ip4",
   host: hostOf(group, number),
   port: 7_300,
-  peerId: peerIdOf(256 * group + number),
+  peerId: numberedPeer(256 * group + number),
 });
 
 const sourceOf = (group: number, teller: number): Source => ({
-  peerId: peerIdOf(1_000_000 + teller),
+  peerId: numberedPeer(1_000_000 + teller),
   remoteAddress: hostOf(group, 254 - teller),
 });
 
