@@ -196,6 +196,8 @@ export const OPERATOR_BANS_MAX = 1_024;
 
 // Transactions (7.4)
 export const INFOS_MAX = 32;
+/** Announcements of a peer that it is not told of again: two messages' worth. */
+export const HEARD_MAX = 2 * INFOS_MAX;
 export const CANDIDATES_PER_PEER_MAX = 64;
 /** An announced item is in the pool, dropped or failed after this time: the permit depends on it. */
 export const SETTLE_TIMEOUT_MS = 15_000;

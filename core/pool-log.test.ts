@@ -137,18 +137,18 @@ describe("pool log", () => {
 describe("answers to permits (7.4)", () => {
   test("from the cursor on, in the order of the log, at most limit", () => {
     const pool = poolOf(entry(1, 1), entry(2, 9), entry(3, 5));
-    const first = answerPermit(pool, 0, 2, WINDOW);
+    const first = answerPermit(pool, 0, 2, WINDOW, []);
     expect(names(first.answer?.items ?? [])).toEqual([1, 2]);
     expect(first.cursor).toBe(2);
-    const second = answerPermit(pool, first.cursor, 2, WINDOW);
+    const second = answerPermit(pool, first.cursor, 2, WINDOW, []);
     expect(names(second.answer?.items ?? [])).toEqual([3]);
-    expect(answerPermit(pool, second.cursor, 2, WINDOW)).toEqual({ cursor: 3, answer: null, cost: 0 });
+    expect(answerPermit(pool, second.cursor, 2, WINDOW, [])).toEqual({ cursor: 3, answer: null, cost: 0 });
   });
 
   test("holes are passed over", () => {
     const pool = removeEntry(poolOf(entry(1, 1), entry(2, 1), entry(3, 1)), hashOf(2));
-    expect(names(answerPermit(pool, 1, 9, WINDOW).answer?.items ?? [])).toEqual([3]);
-    expect(answerPermit(removeEntry(pool, hashOf(3)), 1, 9, WINDOW)).toEqual({
+    expect(names(answerPermit(pool, 1, 9, WINDOW, []).answer?.items ?? [])).toEqual([3]);
+    expect(answerPermit(removeEntry(pool, hashOf(3)), 1, 9, WINDOW, [])).toEqual({
       cursor: 3,
       answer: null,
       cost: 0,
@@ -158,31 +158,41 @@ describe("answers to permits (7.4)", () => {
   test("what is at or below the floor is passed over for good: the cursor moves on", () => {
     const pool = poolOf(entry(1, 5), entry(2, 4), entry(3, 6));
     const floor = { class: 5, hash: hashOf(1) };
-    const answered = answerPermit(pool, 0, 9, { ...WINDOW, floor });
+    const answered = answerPermit(pool, 0, 9, { ...WINDOW, floor }, []);
     expect(names(answered.answer?.items ?? [])).toEqual([3]);
     expect(answered.answer?.rest).toEqual(floor);
-    const nothing = answerPermit(pool, 0, 9, { ...WINDOW, floor: TOP });
+    const nothing = answerPermit(pool, 0, 9, { ...WINDOW, floor: TOP }, []);
     expect(nothing).toEqual({ cursor: 3, answer: null, cost: 3 });
+  });
+
+  test("what the peer has told of is no news to it: passed over at no cost, but served in a band", () => {
+    const pool = poolOf(entry(1, 5), entry(2, 4), entry(3, 6));
+    const heard = [hashOf(1), hashOf(3)];
+    const answered = answerPermit(pool, 0, 9, WINDOW, heard);
+    expect(names(answered.answer?.items ?? [])).toEqual([2]);
+    expect(answerPermit(pool, 2, 9, WINDOW, heard)).toEqual({ cursor: 3, answer: null, cost: 0 });
+    const band = answerPermit(pool, 3, 9, { ...WINDOW, band: TOP }, heard);
+    expect(names(band.answer?.items ?? [])).toEqual([3, 1, 2]);
   });
 
   test("the band is served from its top downward, and rest says how far", () => {
     const pool = poolOf(entry(1, 1), entry(2, 2), entry(3, 3), entry(4, 4));
     const band = { ...WINDOW, band: TOP };
-    const some = answerPermit(pool, 4, 2, band);
+    const some = answerPermit(pool, 4, 2, band, []);
     expect(names(some.answer?.items ?? [])).toEqual([4, 3]);
     expect(some.answer?.rest).toEqual({ class: 2, hash: hashOf(2) });
-    const others = answerPermit(pool, 4, 2, { ...WINDOW, band: some.answer?.rest ?? null });
+    const others = answerPermit(pool, 4, 2, { ...WINDOW, band: some.answer?.rest ?? null }, []);
     expect(names(others.answer?.items ?? [])).toEqual([2, 1]);
   });
 
   test("a finished band is reported even if it holds nothing", () => {
-    expect(answerPermit(EMPTY, 0, 4, { ...WINDOW, band: TOP })).toEqual({
+    expect(answerPermit(EMPTY, 0, 4, { ...WINDOW, band: TOP }, [])).toEqual({
       cursor: 0,
       answer: { items: [], cursor: 0, rest: null },
       cost: 0,
     });
     const floor = { class: 9, hash: hashOf(9) };
-    const low = answerPermit(poolOf(entry(1, 1)), 1, 4, { seq: 0, floor, band: TOP });
+    const low = answerPermit(poolOf(entry(1, 1)), 1, 4, { seq: 0, floor, band: TOP }, []);
     expect(low.answer).toEqual({ items: [], cursor: 1, rest: floor });
   });
 
@@ -194,14 +204,17 @@ describe("answers to permits (7.4)", () => {
         fc.nat(45),
         fc.integer({ min: 1, max: 32 }),
         windows,
-        (pool, from, limit, window) => {
+        fc.array(fc.nat(30), { maxLength: 8 }),
+        (pool, from, limit, window, told) => {
           const start = Math.min(from, pool.nextIndex);
-          const { cursor, answer } = answerPermit(pool, start, limit, window);
+          const heard = told.map(hashOf);
+          const { cursor, answer } = answerPermit(pool, start, limit, window, heard);
           const log = [...pool.entries.values()].sort((a, b) => a.index - b.index);
           const greater = (a: Priority, b: Priority | null): boolean =>
             b === null || comparePriority(a, b) < 0;
           const wanted = log.filter(
-            ({ index, priority }) => index >= start && greater(priority, window.floor),
+            ({ hash, index, priority }) =>
+              index >= start && !heard.includes(hash) && greater(priority, window.floor),
           );
           const fresh = wanted.slice(0, limit);
           const { band } = window;
@@ -231,7 +244,11 @@ describe("answers to permits (7.4)", () => {
           }
           // Everything before the cursor in (rest, band] is in this message; the next band begins with what is not.
           const claimed = log.filter(
-            ({ index, priority }) => index < cursor && greater(priority, answer.rest) && inBand(priority),
+            ({ hash, index, priority }) =>
+              index < cursor &&
+              !(index >= start && heard.includes(hash)) &&
+              greater(priority, answer.rest) &&
+              inBand(priority),
           );
           for (const { info, priority } of claimed) {
             if (greater(priority, window.floor)) expect(expected).toContain(info.name);
@@ -249,7 +266,7 @@ describe("answers to permits (7.4)", () => {
         const seen: number[] = [];
         let band: Priority = TOP;
         for (let rounds = 0; rounds < 200; rounds++) {
-          const { answer } = answerPermit(pool, pool.nextIndex, limit, { ...WINDOW, band });
+          const { answer } = answerPermit(pool, pool.nextIndex, limit, { ...WINDOW, band }, []);
           seen.push(...names(answer?.items ?? []));
           if (answer?.rest == null) break;
           band = answer.rest;

@@ -98,24 +98,26 @@ export interface PoolAnswer<Info> {
 
 /**
  * Answers a permit from the cursor of its giver (7.4): first what was appended since, then the band from its top
- * downward. Items at or below the floor are passed over and the cursor moves on. `answer` is null as long as there
- * is nothing to say; the cursor may have moved all the same.
+ * downward. Items at or below the floor, and those that the giver has told of itself, are passed over and the cursor
+ * moves on. `answer` is null as long as there is nothing to say; the cursor may have moved all the same.
  */
 export function answerPermit<Info>(
   pool: PoolLog<Info>,
   from: number,
   limit: number,
   window: PermitWindow,
+  heard: readonly Hash[],
 ): PermitAnswered<Info> {
   const items: Info[] = [];
   let cursor = from;
   let looked = 0;
   for (const [index, hash] of pool.byIndex.entries(from)) {
     if (items.length === limit) break;
+    cursor = index + 1;
+    if (heard.includes(hash)) continue;
     const entry = entryOf(pool, hash);
     looked += 1;
     if (isAbove(entry.priority, window.floor)) items.push(entry.info);
-    cursor = index + 1;
   }
   if (items.length < limit) cursor = pool.nextIndex;
   if (window.band === null) {

@@ -76,6 +76,11 @@ export interface PermitChannel {
   readonly theirSeq: number;
   /** Index in our log before which everything was offered to this peer, as far as its floor allowed. */
   readonly cursor: number;
+  /**
+   * What this peer announced since it last asked for a band, oldest first: it is not told of that again. A band means
+   * that it may have lost some of it meanwhile.
+   */
+  readonly heard: readonly Hash[];
   /** Entries that this peer's permits may still cost us, in vain or in bands; null before its first. */
   readonly scanBudget: Budget | null;
   /** Refloors the peer may still send at once (section 4, sending rates). */
@@ -156,6 +161,7 @@ export const freshPermits = (timeMs: number, mark: number): PermitChannel => ({
   nextSeq: 0,
   theirSeq: -1,
   cursor: 0,
+  heard: [],
   scanBudget: null,
   refloorBudget: { tokens: RATE_BURST, atMs: timeMs },
 });

@@ -11,21 +11,27 @@ const ITEMS = 205;
 const LIMIT_MOST = 32;
 const WHOLE = { from: 0n, to: 2n ** 64n - 1n } as const;
 
-/** Answers the requests of a reconciliation in its own way. */
+/** Answers the requests of a reconciliation in its own way. It has something to tell: else nobody would see its log. */
 const reconciling = (
   name: string,
   endsIn: Reason | null,
   answer: (request: RpcRequest, line: Line) => RpcResponse | null,
 ): ConnectionBehaviour => ({
-  ...changing(name, "7.7", endsIn, (said, line) => {
-    if (said.channel !== "rpc" || said.message.tag !== "response") return [said];
-    const { id } = said.message;
-    const request = line.asked.get(id);
-    if (request?.tag !== "reconcile" && request?.tag !== "infosByShortId") return [said];
-    line.liar.note(request.tag);
-    const body = answer(request, line);
-    return body === null ? [] : [response(id, body)];
-  }),
+  ...changing(
+    name,
+    "7.7",
+    endsIn,
+    (said, line) => {
+      if (said.channel !== "rpc" || said.message.tag !== "response") return [said];
+      const { id } = said.message;
+      const request = line.asked.get(id);
+      if (request?.tag !== "reconcile" && request?.tag !== "infosByShortId") return [said];
+      line.liar.note(request.tag);
+      const body = answer(request, line);
+      return body === null ? [] : [response(id, body)];
+    },
+    ({ liar }) => void liar.submit(payment(liar.random)),
+  ),
   needs: { items: ITEMS },
 });
 

@@ -1,6 +1,5 @@
 import type { ChannelName } from "../../core/channels/table.ts";
 import type { Hash } from "../../core/ids.ts";
-import { hashOf } from "../../core/pools.ts";
 import { type ConnectionBehaviour, lying, saying } from "./behaviour.ts";
 import { control, fakeInfo, infos, isSpent, payment, randomHex, request } from "./messages.ts";
 
@@ -57,28 +56,19 @@ export const SLOW_LIES: readonly ConnectionBehaviour[] = [
   unread("reads no Infos", "transaction"),
   unread("reads no requests", "rpc"),
   {
-    ...lying("reads its Infos late", "4", null, (line) => {
-      const { liar, stopReading, after } = line;
+    ...saying("reads its Infos late", "4", null, (line) => {
+      const { liar, to, stopReading, after } = line;
       // No block takes it soon.
       const transaction = { ...payment(liar.random), fee: 0n };
-      let hash: Hash | null = null;
-      let isTold = false;
-      return {
-        acts: () => {
-          stopReading("transaction", PAUSE_MS);
-          after(HEARD_MS, () => {
-            hash = liar.submit(transaction);
-          });
-          after(PAUSE_MS + FLIGHT_MS, () => {
-            if (isTold || isSpent(line, transaction)) liar.note("told");
-          });
-        },
-        hears: ({ channel, message }) => {
-          if (channel === "transaction" && message.tag === "infos")
-            isTold ||= message.items.map(hashOf).some((other) => other === hash);
-          return false;
-        },
-      };
+      stopReading("transaction", PAUSE_MS);
+      after(HEARD_MS, () => {
+        const { hash } = liar.cluster.submit(to, transaction);
+        // From whomever it heard of it first: it does not read the others sooner.
+        after(PAUSE_MS + FLIGHT_MS - HEARD_MS, () => {
+          const isTold = liar.node().state.pools.transaction.entries.has(hash);
+          if (isTold || isSpent(line, transaction)) liar.note("told");
+        });
+      });
     }),
     notes: { told: [1, MANY] },
   },

@@ -6,7 +6,7 @@ import { POOL_NAMES, type PoolName } from "../../core/pools.ts";
 import type { Priority } from "../../core/priority.ts";
 import type { Reason } from "../../core/reasons.ts";
 import { adopt, childOf, headerOf } from "../../reducers/testing/chain.ts";
-import { bring, infosIn } from "../../reducers/testing/items.ts";
+import { bring, infosIn, tell } from "../../reducers/testing/items.ts";
 import { getNext, refloor, say } from "../../reducers/testing/messages.ts";
 import { closeTransport, readyPeer, type TestPeer, WITHOUT_TIPS } from "../../reducers/testing/peers.ts";
 import { goodbyes } from "../../reducers/testing/results.ts";
@@ -149,6 +149,16 @@ const brought = fc.nat(ITEMS_COUNT - 1).map((at) =>
   }),
 );
 
+const told = fc.nat(ITEMS_COUNT - 1).map((at) =>
+  command<HolderModel, Real>(`the peer tells of item ${at}`, (model, real) => {
+    const item = itemAt(real.pool, at);
+    model.heard = [...model.heard, item];
+    add(model.pool, item);
+    tell(real.node, real.peer, item);
+    compare(model, real);
+  }),
+);
+
 const removed = fc.tuple(fc.nat(ITEMS_COUNT - 1), fc.boolean()).map(([at, isFollowed]) =>
   command<HolderModel, Real>(`a block takes item ${at}, ${isFollowed}`, (model, real) => {
     const item = itemAt(real.pool, at);
@@ -194,6 +204,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
   refloored,
   brought,
   brought,
+  told,
   removed,
   waited,
   flooded,

@@ -13,6 +13,8 @@ export interface HolderModel {
   permit: { readonly limit: number; readonly window: PermitWindow } | null;
   theirSeq: number;
   cursor: number;
+  /** What the peer has told of since its last window with a band: no news to it. */
+  heard: readonly Item[];
   /** Gate: the peer's last announced tip is ours or better. */
   isGateOpen: boolean;
   refloors: { tokens: number; atMs: number };
@@ -28,10 +30,11 @@ export interface Answer {
   readonly band: { readonly served: readonly Item[]; readonly left: readonly Item[] } | null;
 }
 
-export const freshHolder = (nowMs: number, hasGate: boolean) => ({
+export const freshHolder = (nowMs: number, hasGate: boolean): Omit<HolderModel, "pool" | "nowMs"> => ({
   permit: null,
   theirSeq: -1,
   cursor: 0,
+  heard: [],
   isGateOpen: !hasGate,
   refloors: { tokens: RATE_BURST, atMs: nowMs },
 });
@@ -47,7 +50,7 @@ export function takeGetNext(
   const wrong = windowFault(model, window);
   if (wrong !== null) return wrong;
   model.permit = { limit, window };
-  model.theirSeq = window.seq;
+  takeWindow(model, window);
   if (resume !== null) {
     const isOurs = resume.epoch === epoch && resume.next <= BigInt(model.pool.next);
     model.cursor = isOurs ? Number(resume.next) : 0;
@@ -62,9 +65,14 @@ export function takeRefloor(model: HolderModel, window: PermitWindow): Reason | 
   const refilled = Math.min(RATE_BURST, tokens + ((model.nowMs - atMs) / 1_000) * REFLOORS_PER_SECOND);
   if (refilled < 1) return "overLimit";
   model.refloors = { tokens: refilled - 1, atMs: model.nowMs };
-  model.theirSeq = window.seq;
+  takeWindow(model, window);
   if (model.permit !== null) model.permit = { ...model.permit, window };
   return null;
+}
+
+function takeWindow(model: HolderModel, { seq, band }: PermitWindow): void {
+  model.theirSeq = seq;
+  if (band !== null) model.heard = [];
 }
 
 function windowFault({ pool, theirSeq }: HolderModel, { seq, floor }: PermitWindow): Reason | null {
@@ -74,12 +82,14 @@ function windowFault({ pool, theirSeq }: HolderModel, { seq, floor }: PermitWind
 
 /** The permit is used as soon as there is something to say, and stays open else. */
 export function answer(model: HolderModel): Answer | null {
-  const { permit, pool, isGateOpen } = model;
+  const { permit, pool, heard, isGateOpen } = model;
   if (permit === null || !isGateOpen) return null;
   const { limit, window } = permit;
   const before = model.cursor;
   const isOffered = ({ item }: { item: Item }): boolean => isAbove(priorityIn(item), window.floor);
-  const news = pool.log.filter((entry) => entry.index >= before && isOffered(entry));
+  const isNews = ({ index, item }: { index: number; item: Item }): boolean =>
+    index >= before && !heard.includes(item);
+  const news = pool.log.filter((entry) => isNews(entry) && isOffered(entry));
   const items = news.slice(0, limit).map(({ item }) => item);
   const last = news[limit - 1];
   model.cursor = last === undefined ? pool.next : last.index + 1;

@@ -13,6 +13,7 @@ import { greaterOf, highestSince, isAbove } from "../../core/floors.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
   BAND_INTERVAL_MS,
+  HEARD_MAX,
   INFOS_MAX,
   RATE_BURST,
   RECONCILE_POOL_MIN,
@@ -125,20 +126,20 @@ export const permits: Rules<PermitAction> = {
       const log: PoolLog<PoolInfo> = draft.pools[pool];
       const budget = refill(channel.scanBudget ?? undefined, scanRate(log), draft.timeMs);
       const scan = `scan ${pool} ${live.attemptId}`;
-      setWaiting(draft, pool, peerId, true);
       if (budget.tokens <= 0) {
+        setWaiting(draft, pool, peerId, true);
         wakeAt(draft, scan, draft.timeMs + SCAN_WAIT_MS, { type: "pool/sendInfos", pool, peerId });
         return;
       }
       forgetWake(draft, scan);
-      const { cursor, answer, cost } = answerPermit(log, channel.cursor, limit, window);
+      const { cursor, answer, cost } = answerPermit(log, channel.cursor, limit, window, channel.heard);
       updatePermits(draft, peerId, pool, (changed) => {
         changed.cursor = cursor;
         changed.scanBudget = { ...budget, tokens: budget.tokens - cost };
         if (answer !== null) changed.theirs = { tag: "none" };
       });
+      setWaiting(draft, pool, peerId, answer === null);
       if (answer === null) return;
-      setWaiting(draft, pool, peerId, false);
       const { items, rest } = answer;
       const next = { epoch: log.epoch, next: BigInt(cursor) };
       const message = { tag: "infos", cursor: next, seq: window.seq, rest, items } as const;
@@ -330,6 +331,7 @@ function receive(
       updatePermits(draft, peerId, pool, (channel) => {
         channel.theirs = { tag: "open", limit, window };
         channel.theirSeq = window.seq;
+        if (window.band !== null) channel.heard = [];
         if (resume !== null) channel.cursor = resumeIndex<PoolInfo>(draft.pools[pool], resume);
       });
       context.propose({ type: "pool/sendInfos", pool, peerId });
@@ -363,6 +365,7 @@ function refloor(
   updatePermits(draft, peerId, pool, (changed) => {
     changed.refloorBudget = budget;
     changed.theirSeq = window.seq;
+    if (window.band !== null) changed.heard = [];
     if (changed.theirs.tag === "open") changed.theirs = { ...changed.theirs, window };
   });
   context.propose({ type: "pool/sendInfos", pool, peerId });
@@ -383,6 +386,7 @@ function announce(
     const window = windows.find((given) => given.seq === seq);
     // Without a band the answer says nothing of what we may lack.
     if (window !== undefined && window.band !== null) channel.lack = { below: rest, sinceMark: window.mark };
+    channel.heard = [...channel.heard, ...items.map(hashOf)].slice(-HEARD_MAX);
   });
   forgetWake(draft, `refloor ${pool} ${attemptId}`);
   process(

@@ -126,18 +126,30 @@ export const submit = (node: TestNode, items: readonly Item[]): readonly Effect[
   items.flatMap((item) => submitOne(node, item));
 
 /**
+ * The peer announces an item, serves it if it is asked, and the chain finds it valid.
+ * @returns the effects of the verdict, if there was to be one
+ */
+export function tell(
+  node: TestNode,
+  peer: TestPeer,
+  item: Item,
+  changes: Parameters<typeof announce>[3] = {},
+): readonly Effect[] {
+  let { effects } = announce(node, peer, [item], changes);
+  for (const { id } of requestsTo(effects, peer.attemptId)) effects = serve(node, peer, id, item).effects;
+  const isUnknown = effectsOf(effects, "effect/verifyItems").length > 0;
+  return isUnknown ? verified(node, effects, valid(item)).effects : [];
+}
+
+/**
  * Puts items into their pools that are not the node's own: a passer-by announces them and leaves.
  * @returns the effects of the verdicts
  */
 export function bring(node: TestNode, items: readonly Item[]): readonly Effect[] {
-  const effects: Effect[] = [];
   const bringer = readyPeer(node, "bringer", WITHOUT_TIPS);
-  for (const [index, item] of items.entries()) {
-    let asked = announce(node, bringer, [item], { cursor: { epoch: 2n, next: BigInt(index + 1) } }).effects;
-    for (const { id } of requestsTo(asked, bringer.attemptId)) asked = serve(node, bringer, id, item).effects;
-    if (effectsOf(asked, "effect/verifyItems").length > 0)
-      effects.push(...verified(node, asked, valid(item)).effects);
-  }
+  const effects = items.flatMap((item, index) =>
+    tell(node, bringer, item, { cursor: { epoch: 2n, next: BigInt(index + 1) } }),
+  );
   closeTransport(node, bringer.attemptId);
   return effects;
 }
