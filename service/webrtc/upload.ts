@@ -1,3 +1,5 @@
+import { createTurns, QUANTUM_BYTES, type Use } from "../turns.ts";
+
 /** A connection that has messages to send and waits for its turn. */
 export interface Sender {
   /** Sends what waits, oldest first on each channel, in all at most so many bytes. @returns how many it were */
@@ -27,8 +29,6 @@ export interface UploadOptions {
   readonly after: (ms: number, run: () => void) => void;
 }
 
-/** What a turn adds to what a sender may send. Messages have up to four times as much: they take several. */
-const QUANTUM_BYTES = 16_384;
 /** What an idle node saves up, in time at full rate: so short that no second has 5 % too much. */
 const SAVED_MS = 40;
 const TURN_MS_MIN = 5;
@@ -36,15 +36,13 @@ const TURN_MS_MIN = 5;
 const WAITS_ON_EVERY_MS = 4_000;
 
 /**
- * Deficit round-robin (Shreedhar and Varghese, 1995) over a bucket of tokens: each round every sender that waits may
- * send QUANTUM_BYTES more, and what it did not use it keeps for its next message. The bucket may be overdrawn by one
- * message, which later ones wait for: so the rate is exact in the long run, whatever the sizes.
+ * Deficit round-robin over a bucket of tokens. The bucket may be overdrawn by what one turn allows, which later ones
+ * wait for: so the rate is exact in the long run, whatever the sizes.
  */
 export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): Upload {
   const bytesPerMs = bytesPerSecond / 1_000;
   const savedMax = bytesPerMs * SAVED_MS;
-  /** In the order of their turns, with what each may send. */
-  const ring = new Map<Sender, number>();
+  const turns = createTurns<Sender>(QUANTUM_BYTES);
   let saved = savedMax;
   let refilledMs = clock();
   let toldMs = refilledMs;
@@ -59,29 +57,22 @@ export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): U
   function serve(): void {
     isScheduled = false;
     refill();
-    while (saved > 0) {
-      const next = ring.entries().next().value;
-      if (next === undefined) return;
-      turn(...next);
-    }
+    while (saved > 0 && turns.size > 0) turns.give(send);
     if (clock() >= toldMs + WAITS_ON_EVERY_MS) {
       toldMs = clock();
-      for (const sender of [...ring.keys()]) sender.waitsOn();
+      for (const sender of turns.parties()) sender.waitsOn();
     }
     schedule();
   }
 
-  function turn(sender: Sender, left: number): void {
-    const allowed = left + QUANTUM_BYTES;
-    const sent = sender.sendUpTo(allowed);
-    saved -= sent;
-    // It goes to the end; one that has left meanwhile stays away.
-    if (!ring.delete(sender) || !sender.hasMore()) return;
-    ring.set(sender, allowed - sent);
+  function send(sender: Sender, allowed: number): Use {
+    const used = sender.sendUpTo(allowed);
+    saved -= used;
+    return { used, hasMore: sender.hasMore() };
   }
 
   function schedule(): void {
-    if (isScheduled || ring.size === 0) return;
+    if (isScheduled || turns.size === 0) return;
     isScheduled = true;
     const debtMs = Math.ceil(-saved / bytesPerMs);
     // However long that is: who waits has to be told so.
@@ -90,7 +81,7 @@ export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): U
 
   return {
     take: (bytes) => {
-      if (ring.size > 0) return false;
+      if (turns.size > 0) return false;
       refill();
       if (saved <= 0) return false;
       saved -= bytes;
@@ -101,13 +92,10 @@ export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): U
       saved -= bytes;
     },
     wait: (sender) => {
-      if (ring.has(sender)) return;
-      if (ring.size === 0) toldMs = clock();
-      ring.set(sender, 0);
+      if (turns.size === 0) toldMs = clock();
+      turns.wait(sender);
       schedule();
     },
-    leave: (sender) => {
-      ring.delete(sender);
-    },
+    leave: turns.leave,
   };
 }
