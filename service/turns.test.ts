@@ -6,15 +6,17 @@ import { createTurns, type Turns, type Use } from "./turns.ts";
 
 const QUANTUM = 16_384;
 const PIECE_MAX = 65_536;
+const TURNS_MAX = 10_000;
 
 interface Party {
   readonly pieces: number[];
   used: number;
-  /** Turns of others since it last got something, or began to wait. */
+  /** Turns since it last got something. */
   passed: number;
+  turns: number;
 }
 
-const partyOf = (pieces: readonly number[]): Party => ({ pieces: [...pieces], used: 0, passed: 0 });
+const partyOf = (pieces: readonly number[]): Party => ({ pieces: [...pieces], used: 0, passed: 0, turns: 0 });
 
 /** Asks for so much, in pieces of one size. */
 const askingFor = (demand: number, size: number): Party =>
@@ -22,6 +24,8 @@ const askingFor = (demand: number, size: number): Party =>
 
 /** As many as it may, the last of the list first. */
 function use(party: Party, allowed: number): Use {
+  // A test that goes on for ever would tell nothing.
+  if (++party.turns > TURNS_MAX) throw new Error("too many turns");
   let used = 0;
   for (;;) {
     const next = party.pieces.at(-1);

@@ -3,6 +3,7 @@ import { assert } from "../core/assert.ts";
 import type { AttemptId } from "../core/ids.ts";
 import type { Transport } from "../core/services.ts";
 import { Connection, type ConnectionOptions, type Traffic } from "./webrtc/connection.ts";
+import { createInbox } from "./webrtc/inbox.ts";
 
 export interface WebrtcOptions extends ConnectionOptions {
   /** Called once for each event, always later, never from within a method of the transport. */
@@ -25,9 +26,10 @@ export interface WebrtcTransport extends Transport {
  */
 export function createWebrtcTransport({ emit, ...options }: WebrtcOptions): WebrtcTransport {
   const connections = new Map<AttemptId, Connection>();
+  const inbox = createInbox<Connection>();
   const create = (attemptId: AttemptId): Connection => {
     assert(!connections.has(attemptId), "an attempt has one connection");
-    const connection = new Connection(attemptId, options, emit, () => connections.delete(attemptId));
+    const connection = new Connection(attemptId, options, inbox, emit, () => connections.delete(attemptId));
     connections.set(attemptId, connection);
     return connection;
   };

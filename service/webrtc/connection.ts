@@ -9,6 +9,7 @@ import {
   SDP_CANDIDATES_MAX,
   SDP_MESSAGE_BYTES_MIN,
 } from "../../core/limits.ts";
+import type { Inbox } from "./inbox.ts";
 import type { Sender, Upload } from "./upload.ts";
 
 export interface ConnectionOptions {
@@ -46,7 +47,8 @@ interface Channel {
  * One connection object of node-datachannel, and the only code that knows the library. What it has to live with:
  *
  * - A throw out of a native callback aborts the process, so every callback is wrapped. Events are emitted in
- *   microtasks: never inside a method, and an error of the core is an ordinary uncaught exception.
+ *   microtasks, and messages by the inbox: never inside a method, and an error of the core is an ordinary uncaught
+ *   exception.
  * - Each kind of callback has its own queue, and when `onClosed` of a channel has run, the messages that still
  *   wait in the queue of its `onMessage` are gone. The queues are served in the order of their registration: so
  *   `onMessage` first, `onClosed` directly after it, and the connection is over only when all channels are.
@@ -58,6 +60,7 @@ interface Channel {
 export class Connection {
   readonly #attemptId: AttemptId;
   readonly #options: ConnectionOptions;
+  readonly #inbox: Inbox<Connection>;
   readonly #emit: (event: TransportEvent) => void;
   readonly #onOver: () => void;
   readonly #channels = new Map<ChannelName, Channel>();
@@ -72,17 +75,22 @@ export class Connection {
   #connected = false;
   /** `close` was called: nothing but the end is emitted any more. */
   #closing = false;
+  /** The native connection is over or about to be. */
   #over = false;
+  /** Also all that it brought was read. */
+  #ended = false;
   #error: string | null = null;
 
   constructor(
     attemptId: AttemptId,
     options: ConnectionOptions,
+    inbox: Inbox<Connection>,
     emit: (event: TransportEvent) => void,
     onOver: () => void,
   ) {
     this.#attemptId = attemptId;
     this.#options = options;
+    this.#inbox = inbox;
     this.#emit = emit;
     this.#onOver = onOver;
   }
@@ -132,7 +140,9 @@ export class Connection {
   close(graceful: boolean): void {
     if (this.#closing && graceful) return;
     this.#closing = true;
-    if (graceful && this.#connected) this.#attempt(() => this.#finishSending());
+    this.#inbox.leave(this);
+    if (this.#over) this.#tellEnd();
+    else if (graceful && this.#connected) this.#attempt(() => this.#finishSending());
     else this.#end(null);
   }
 
@@ -229,8 +239,12 @@ export class Connection {
     if (this.#closing) return;
     this.#onOpen(channel);
     const about = { attemptId: this.#attemptId, channel: channel.name };
-    if (typeof data === "string") this.#tell({ type: "event/textReceived", ...about });
-    else this.#tell({ type: "event/message", ...about, bytes: ownBytes(data) });
+    if (typeof data === "string")
+      this.#inbox.put(this, data.length, () => this.#emit({ type: "event/textReceived", ...about }));
+    else {
+      const bytes = ownBytes(data);
+      this.#inbox.put(this, bytes.length, () => this.#emit({ type: "event/message", ...about, bytes }));
+    }
   }
 
   #onDrained(channel: Channel): void {
@@ -356,13 +370,21 @@ export class Connection {
   #end(error: string | null): void {
     if (this.#over) return;
     this.#over = true;
+    this.#error = error;
     clearTimeout(this.#timer);
     this.#options.upload?.leave(this.#sender);
     // It closes the channels too. Closing them here as well would race with that, and the loser's `onClosed`
     // would never come.
     this.#pc?.close();
+    if (this.#closing) this.#tellEnd();
+    else this.#inbox.putEnd(this, () => this.#tellEnd());
+  }
+
+  #tellEnd(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.#onOver();
-    this.#tell({ type: "event/connectionClosed", attemptId: this.#attemptId, error });
+    this.#tell({ type: "event/connectionClosed", attemptId: this.#attemptId, error: this.#error });
   }
 
   #tell(event: TransportEvent): void {

@@ -1,0 +1,42 @@
+import { MESSAGE_BYTES_MAX } from "../../core/limits.ts";
+import { createSharedThread, type SharedThreadOptions } from "../shared-thread.ts";
+import { QUANTUM_BYTES } from "../turns.ts";
+
+/**
+ * What has arrived and waits to be read by the core: per peer in the order of arrival, over all its channels, and among
+ * peers in turns. The library hands over up to 999 messages of one channel in a row, and all of them would be read
+ * before anything of another peer.
+ */
+export interface Inbox<Party> {
+  /** A message of so many bytes. Called from native callbacks, which it never runs anything in. */
+  put(party: Party, bytes: number, read: () => void): void;
+  /** Comes after all messages of the party. */
+  putEnd(party: Party, read: () => void): void;
+  /** What the party has sent is not read any more. */
+  leave(party: Party): void;
+}
+
+/** However short it is, a message costs a step of the core: as much as some KB more of it. */
+export const MESSAGE_COST_BYTES = 4_096;
+
+/**
+ * More than any peer may have sent before we have read it (law 2): 16 chunks, 4 requests and 4 answers, two messages of
+ * each other channel, and the bursts of Pings and Refloors. Where more waits, a violation does.
+ */
+export const INBOX_COST_MAX = 64 * MESSAGE_BYTES_MAX;
+
+/**
+ * It is bounded, and drops nothing: of a peer that has sent more than it may, the oldest is read at once, until its
+ * violation is found and its connection ends.
+ */
+export function createInbox<Party>(options: Omit<SharedThreadOptions, "quantum"> = {}): Inbox<Party> {
+  const thread = createSharedThread<Party>({ ...options, quantum: QUANTUM_BYTES });
+  return {
+    put: (party, bytes, read) => {
+      thread.add(party, MESSAGE_COST_BYTES + bytes, read);
+      queueMicrotask(() => thread.hurry(party, INBOX_COST_MAX));
+    },
+    putEnd: (party, read) => thread.add(party, 0, read),
+    leave: thread.leave,
+  };
+}
