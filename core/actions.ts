@@ -360,12 +360,12 @@ export type FetchAction =
     }
   | {
       readonly type: "fetch/verify";
+      /** Who served or announced them; null: they were made here, by the operator or the node itself. */
+      readonly peerId: PeerId | null;
       readonly pool: PoolName;
       readonly items: readonly ItemBytes[];
       /** The operator's request that submitted it, if any. */
       readonly requestId: RequestId | null;
-      /** It was made here: by the operator or the node itself. */
-      readonly isLocal: boolean;
     }
   | {
       readonly type: "fetch/conclude";

@@ -1,7 +1,7 @@
 import type { Block, BlockHeader, Tip } from "./block.ts";
 import type { Hex } from "./bytes.ts";
 import type { ChannelMessage } from "./channels/table.ts";
-import type { AttemptId, BatchId, CheckId, Hash, JobId, RequestId } from "./ids.ts";
+import type { AttemptId, BatchId, CheckId, Hash, JobId, PeerId, RequestId } from "./ids.ts";
 import type { DialAddress } from "./multiaddr.ts";
 import type { PoolName } from "./pools.ts";
 import type {
@@ -55,6 +55,8 @@ export type Effect =
     }
   | {
       readonly type: "effect/verifyItems";
+      /** Whom it is done for; null: the node itself. */
+      readonly peerId: PeerId | null;
       readonly batchId: BatchId;
       readonly pool: PoolName;
       readonly items: readonly ItemBytes[];

@@ -96,9 +96,10 @@ export interface Chain {
   /**
    * Verifies items of one pool off the hot path -> `event/itemsVerified`, one verdict per item in order; or null if
    * this chain can only tell that the batch as a whole is not valid: it is then asked again for each half, and keeps
-   * the bytes until then. Commitments are given in Borsh.
+   * the bytes until then. Commitments are given in Borsh. Where verification waits, peers have their turns, and so has
+   * the node itself, which is null.
    */
-  verifyItems(batchId: BatchId, pool: PoolName, items: readonly ItemBytes[]): void;
+  verifyItems(batchId: BatchId, pool: PoolName, items: readonly ItemBytes[], peerId: PeerId | null): void;
   /** Half of a batch that was not valid as a whole -> `event/itemsVerified` */
   verifyAgain(batchId: BatchId, pool: PoolName, hashes: readonly Hash[]): void;
   /** -> `event/itemsLoaded` for an rpc request of a peer, null for what is not kept. */

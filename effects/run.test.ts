@@ -142,8 +142,8 @@ const CASES: { readonly [Type in Effect["type"]]: readonly [Extract<Effect, { ty
     ["crypto.seal", 7, "pollen/offer/1", bytes, Uint8Array.of(1), "r"],
   ],
   "effect/verifyItems": [
-    { type: "effect/verifyItems", batchId, pool: "snark", items: [item] },
-    ["chain.verifyItems", 9, "snark", [item]],
+    { type: "effect/verifyItems", peerId: null, batchId, pool: "snark", items: [item] },
+    ["chain.verifyItems", 9, "snark", [item], null],
   ],
   "effect/verifyAgain": [
     { type: "effect/verifyAgain", batchId, pool: "snark-job-commitment", hashes: [hash] },

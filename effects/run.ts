@@ -25,7 +25,8 @@ const handlers: Handlers = {
     crypto.verify(attemptId, publicKey, digest, signature),
   "effect/sealSignal": ({ attemptId, label, unsigned, prefix, recipient }, { crypto }) =>
     crypto.seal(attemptId, label, unsigned, prefix, recipient),
-  "effect/verifyItems": ({ batchId, pool, items }, { chain }) => chain.verifyItems(batchId, pool, items),
+  "effect/verifyItems": ({ peerId, batchId, pool, items }, { chain }) =>
+    chain.verifyItems(batchId, pool, items, peerId),
   "effect/verifyAgain": ({ batchId, pool, hashes }, { chain }) => chain.verifyAgain(batchId, pool, hashes),
   "effect/loadItems": ({ attemptId, rpcId, hashes }, { chain }) => chain.loadItems(attemptId, rpcId, hashes),
   "effect/forgetItems": ({ hashes }, { chain }) => chain.forgetItems(hashes),

@@ -61,7 +61,7 @@ export const commands: Rules<Exclude<Command, { type: "command/ban" | "command/u
       const hash = itemHash(bytes) as Hash;
       const refusal = submitRefusal(draft, pool, hash, bytes);
       if (refusal !== null) effect({ type: "effect/answerCommand", requestId, result: refusal });
-      else dispatch({ type: "fetch/verify", pool, items: [{ hash, bytes }], requestId, isLocal: true });
+      else dispatch({ type: "fetch/verify", peerId: null, pool, items: [{ hash, bytes }], requestId });
     },
   },
 

@@ -70,10 +70,10 @@ export const fetch: Rules<FetchAction | Verified> = {
       if (complete.length > 0) {
         context.dispatch({
           type: "fetch/verify",
+          peerId,
           pool: "snark-job-commitment",
           items: complete,
           requestId: null,
-          isLocal: false,
         });
       }
       const pool = FETCHED_POOLS.find((name) => canFetch(draft, peerId, name));
@@ -134,9 +134,10 @@ export const fetch: Rules<FetchAction | Verified> = {
 
   "fetch/verify": {
     enabled: (_state, { items }) => items.length > 0,
-    reduce: (draft, { pool, items, requestId, isLocal }, { effect }) => {
-      const batchId = openBatch(draft, { pool, hashes: items.map(({ hash }) => hash), requestId, isLocal });
-      effect({ type: "effect/verifyItems", batchId, pool, items });
+    reduce: (draft, { peerId, pool, items, requestId }, { effect }) => {
+      const hashes = items.map(({ hash }) => hash);
+      const batchId = openBatch(draft, { pool, hashes, requestId, isLocal: peerId === null });
+      effect({ type: "effect/verifyItems", peerId, batchId, pool, items });
     },
   },
 
@@ -292,7 +293,7 @@ function receive(
       context.propose({ type: "fetch/fail", peerId, hash, why });
     } else items.push({ hash, bytes });
   }
-  context.propose({ type: "fetch/verify", pool, items, requestId: null, isLocal: false });
+  context.propose({ type: "fetch/verify", peerId, pool, items, requestId: null });
 }
 
 const canFetch = (state: State, peerId: PeerId, pool: FetchedPool): boolean =>

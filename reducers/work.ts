@@ -120,7 +120,7 @@ export const work: Rules<WorkAction | Made> = {
         jobs: jobs.filter((job) => job.jobId !== jobId),
       };
       const items = [{ hash: itemHash(bytes) as Hash, bytes }];
-      dispatch({ type: "fetch/verify", pool: "snark", items, requestId: null, isLocal: true });
+      dispatch({ type: "fetch/verify", peerId: null, pool: "snark", items, requestId: null });
       propose({ type: "work/choose" });
       propose({ type: "work/begin" });
     },

@@ -1,10 +1,12 @@
 import type { ChainEvent, StreamEvent } from "../core/actions.ts";
 import { type Hex, toHex } from "../core/bytes.ts";
+import type { AttemptId } from "../core/ids.ts";
 import { createEmbeddedChain, type EmbeddedChain } from "./chain/chain.ts";
 import { testAccountKey, testGenesis } from "./chain/genesis.ts";
 import type { Clock } from "./clock.ts";
 import { rawPublicKey } from "./ed25519.ts";
 import { accountNumber, type NodeSettings } from "./node-settings.ts";
+import { createSharedThread } from "./shared-thread.ts";
 import { createStreams, type NodeStreams, providerOf } from "./streams.ts";
 
 /** Makes blocks, and is paid for work. */
@@ -30,8 +32,10 @@ export function createChainServices(
 ): ChainServices {
   const number = accountNumber(settings, publicKey);
   const secret = number === null ? null : testAccountKey(number);
+  const serving = createSharedThread<AttemptId>();
   const streams = createStreams({
     emit,
+    serving,
     provide: (root) => {
       const bytes = chain.snapshot(root) ?? chain.item(root);
       return bytes === undefined ? null : providerOf(bytes);
@@ -43,6 +47,7 @@ export function createChainServices(
     emit,
     clock,
     account: secret,
+    serving,
     received: streams.received,
   });
   const account = number === null || secret === null ? null : { number, key: toHex(rawPublicKey(secret)) };

@@ -1,5 +1,5 @@
 import { SLICE_MS } from "./chain/slices.ts";
-import { createTurns, type Use } from "./turns.ts";
+import { createTurns, QUANTUM_BYTES, type Use } from "./turns.ts";
 
 /** Work that many parties have for the one thread of a node. */
 export interface SharedThread<Party> {
@@ -19,7 +19,7 @@ export interface SharedThread<Party> {
 export type Run = () => unknown;
 
 export interface SharedThreadOptions {
-  readonly quantum: number;
+  readonly quantum?: number;
   /** So much at most is done elsewhere at the same time; what more there is waits here, for its turn. */
   readonly elsewhereMax?: number;
   /** ms, never backwards. */
@@ -44,11 +44,11 @@ interface Queue {
  * what arrives meanwhile never wait for longer than that, and one who has much to do delays others by his share.
  */
 export function createSharedThread<Party>({
-  quantum,
+  quantum = QUANTUM_BYTES,
   elsewhereMax = Number.POSITIVE_INFINITY,
   clock = () => performance.now(),
   later = setImmediate,
-}: SharedThreadOptions): SharedThread<Party> {
+}: SharedThreadOptions = {}): SharedThread<Party> {
   const turns = createTurns<Party>(quantum);
   const queues = new Map<Party, Queue>();
   let elsewhere = 0;

@@ -9,6 +9,7 @@ import { runEffect } from "../effects/run.ts";
 import { testGenesis } from "./chain/genesis.ts";
 import { systemClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
+import { createSharedThread } from "./shared-thread.ts";
 import { createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
 import { createStreams, type NodeStreams } from "./streams.ts";
@@ -43,7 +44,7 @@ export async function startStreamNode(options: StreamNodeOptions): Promise<Strea
   const crypto = createCrypto({ secretKey: key, emit });
   const signaling = await createSignaling({ emit, listen: { host: HOST, port: 0 } });
   const transport = createWebrtcTransport({ emit, bindAddress: HOST });
-  const streams = createStreams({ emit, provide, directory: null });
+  const streams = createStreams({ emit, provide, serving: createSharedThread(), directory: null });
   const services: Services = {
     transport,
     signaling,

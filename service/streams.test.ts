@@ -12,6 +12,7 @@ import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
 import type { LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
 import { chunkCount, createTree, manifestOf, proofOf, streamRootOf, verifyChunk } from "../core/stream.ts";
 import { createStreams as createSimStreams } from "../fuzz/sim-streams.ts";
+import { createSharedThread } from "./shared-thread.ts";
 import { createServedTree, nativeHash } from "./stream-tree.ts";
 import { createChunkVerifier } from "./stream-verifier.ts";
 import { createStreams, providerOf } from "./streams.ts";
@@ -76,11 +77,20 @@ const provider =
   };
 
 const IMPLEMENTATIONS: readonly (readonly [string, Create])[] = [
-  ["in memory", (emit, provide) => createStreams({ emit, provide: provider(provide), directory: null })],
+  [
+    "in memory",
+    (emit, provide) =>
+      createStreams({ serving: createSharedThread(), emit, provide: provider(provide), directory: null }),
+  ],
   [
     "in files",
     (emit, provide) =>
-      createStreams({ emit, provide: provider(provide), directory: join(directory, "files") }),
+      createStreams({
+        serving: createSharedThread(),
+        emit,
+        provide: provider(provide),
+        directory: join(directory, "files"),
+      }),
   ],
   [
     "simulated",
@@ -316,12 +326,36 @@ describe("streams of the service", () => {
     expect(turns).toBeGreaterThan(10);
   });
 
+  test("peers are served chunk by chunk in turns, whoever asked for more", async () => {
+    const bytes = randomBytes(4 * CHUNK_BYTES);
+    const served: AttemptId[] = [];
+    let opened = 0;
+    const streams = createStreams({
+      serving: createSharedThread(),
+      emit: (event) => {
+        if (event.type === "event/streamOpened") opened += 1;
+        if (event.type === "event/chunkLoaded" && event.chunk !== null) served.push(event.attemptId);
+      },
+      provide: () => providerOf(bytes),
+      directory: null,
+    });
+    const root = streamRootOf(bytes);
+    for (const attemptId of [A, B]) streams.open(attemptId, 0, root);
+    await expect.poll(() => opened).toBe(2);
+    for (const attemptId of [A, B])
+      for (let index = 0; index < 4; index++) streams.loadChunk(attemptId, 0, root, index);
+    expect(served).toEqual([]);
+    await expect.poll(() => served.length).toBe(8);
+    expect(served).toEqual([A, B, A, B, A, B, A, B]);
+  });
+
   test("a root is hashed once for all who ask, and again only after others were", async () => {
     const all = Array.from({ length: STREAM_TREES_MAX + 2 }, (_, index) => Buffer.from(`stream ${index}`));
     const roots = all.map((data) => streamRootOf(data));
     const reads = new Map<Hash, number>();
     const events: StreamEvent[] = [];
     const streams = createStreams({
+      serving: createSharedThread(),
       emit: (event) => events.push(event),
       provide: (root) => {
         const data = all[roots.indexOf(root)];
@@ -363,6 +397,7 @@ describe("streams of the service", () => {
     const provided: readonly Provider[] = [providerOf(other), { size: 5, read: fail }];
     for (const [id, given] of provided.entries()) {
       const streams = createStreams({
+        serving: createSharedThread(),
         emit: (event) => events.push(event),
         provide: () => given,
         directory: null,
@@ -380,6 +415,7 @@ describe("streams of the service", () => {
     const events: StreamEvent[] = [];
     let isGone = false;
     const streams = createStreams({
+      serving: createSharedThread(),
       emit: (event) => events.push(event),
       provide: () => ({
         size: DATA.length,
@@ -401,6 +437,7 @@ describe("streams of the service", () => {
   test("closed while it is being hashed: no event follows", async () => {
     const events: StreamEvent[] = [];
     const streams = createStreams({
+      serving: createSharedThread(),
       emit: (event) => events.push(event),
       provide: () => providerOf(DATA),
       directory: null,
@@ -419,6 +456,7 @@ describe("streams of the service", () => {
     writeFileSync(file, "");
     const events: StreamEvent[] = [];
     const streams = createStreams({
+      serving: createSharedThread(),
       emit: (event) => events.push(event),
       provide: () => null,
       directory: file,
@@ -434,7 +472,12 @@ describe("streams of the service", () => {
 
   test("files end with what they were for, and what a process left behind with the next", async () => {
     const place = join(directory, "own");
-    const streams = createStreams({ emit: () => undefined, provide: () => null, directory: place });
+    const streams = createStreams({
+      serving: createSharedThread(),
+      emit: () => undefined,
+      provide: () => null,
+      directory: place,
+    });
     streams.storeChunk(A, 0, chunkOf(0));
     await quiet();
     expect(readdirSync(place)).toEqual([`${ROOT}.stream`]);
@@ -442,7 +485,12 @@ describe("streams of the service", () => {
     expect(readdirSync(place)).toEqual([]);
     streams.storeChunk(A, 0, chunkOf(1));
     await quiet();
-    const other = createStreams({ emit: () => undefined, provide: () => null, directory: place });
+    const other = createStreams({
+      serving: createSharedThread(),
+      emit: () => undefined,
+      provide: () => null,
+      directory: place,
+    });
     expect(existsSync(join(place, `${ROOT}.stream`))).toBe(false);
     other.storeChunk(A, 0, chunkOf(2));
     await quiet();

@@ -6,6 +6,7 @@ import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
 import type { ChunkOutcome, LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
 import { chunkCount, verifyManifest } from "../core/stream.ts";
 import { type ChunkStore, createFileStore, createMemoryStore } from "./chunk-stores.ts";
+import type { SharedThread } from "./shared-thread.ts";
 import { createServedTree, nativeHash, type ServedTree } from "./stream-tree.ts";
 import { type ChunkVerifier, createChunkVerifier } from "./stream-verifier.ts";
 
@@ -14,6 +15,8 @@ export interface StreamsOptions {
   readonly emit: (event: StreamEvent) => void;
   /** What can be served now; null if it is not kept. */
   readonly provide: (root: Hash) => Provider | null;
+  /** Where chunks wait for the turn of the peer they are for. */
+  readonly serving: SharedThread<AttemptId>;
   /** What is received is kept in files in this directory, which nobody else uses; null: in memory. */
   readonly directory: string | null;
 }
@@ -47,7 +50,7 @@ interface ReceivedStream {
 }
 
 /** Streams of a node: hashed by OpenSSL, served from the owners of the data, received into one piece. */
-export function createStreams({ emit, provide, directory }: StreamsOptions): NodeStreams {
+export function createStreams({ emit, provide, serving, directory }: StreamsOptions): NodeStreams {
   const trees = new Map<Hash, Served>();
   const streams = new Map<string, Open>();
   const downloads = new Map<Hash, ReceivedStream>();
@@ -135,8 +138,10 @@ export function createStreams({ emit, provide, directory }: StreamsOptions): Nod
     close,
     loadChunk: (attemptId, streamId, _root, index) => {
       const stream = streams.get(nameOf(attemptId, streamId));
-      const chunk = stream === undefined ? null : load(stream, index);
-      queueMicrotask(() => emit({ type: "event/chunkLoaded", attemptId, streamId, index, chunk }));
+      serving.add(attemptId, CHUNK_BYTES, () => {
+        const chunk = stream === undefined ? null : load(stream, index);
+        emit({ type: "event/chunkLoaded", attemptId, streamId, index, chunk });
+      });
     },
     storeChunk: (attemptId, streamId, chunk) => {
       const { root, index } = chunk;

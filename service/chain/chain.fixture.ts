@@ -13,10 +13,11 @@ import {
 import { fromHex, type Hex, toHex } from "../../core/bytes.ts";
 import type { BlockVerdict, ItemVerdict, TipChange } from "../../core/chain.ts";
 import { itemHash } from "../../core/hash.ts";
-import type { BatchId, CheckId, Hash, JobId } from "../../core/ids.ts";
+import type { AttemptId, BatchId, CheckId, Hash, JobId } from "../../core/ids.ts";
 import type { PoolName } from "../../core/pools.ts";
 import type { ItemBytes } from "../../core/services.ts";
 import { rawPublicKey, sign } from "../ed25519.ts";
+import { createSharedThread } from "../shared-thread.ts";
 import type { AppliedBlock } from "./blocks.ts";
 import { createEmbeddedChain, type EmbeddedChain, type EmbeddedChainOptions } from "./chain.ts";
 import { EMPTY_BODY, type Genesis, TEST_ACCOUNTS, testAccountKey } from "./genesis.ts";
@@ -63,7 +64,12 @@ export function openChain(genesis: Genesis, options: Partial<EmbeddedChainOption
     events.push(event);
     waiting.shift()?.(event);
   };
-  const defaults = { clock: () => LATE_MS, account: null, received: () => null };
+  const defaults = {
+    clock: () => LATE_MS,
+    account: null,
+    serving: createSharedThread<AttemptId>(),
+    received: () => null,
+  };
   const chain = createEmbeddedChain({ genesis, emit, ...defaults, ...options });
   opened.push(chain);
 
@@ -88,7 +94,9 @@ export function openChain(genesis: Genesis, options: Partial<EmbeddedChainOption
     events,
     ask,
     verify: async (pool, items) => {
-      const { verdicts } = await ask("event/itemsVerified", () => chain.verifyItems(BATCH, pool, items));
+      const { verdicts } = await ask("event/itemsVerified", () =>
+        chain.verifyItems(BATCH, pool, items, null),
+      );
       assert(verdicts !== null, "the embedded chain has one verdict per item");
       return verdicts;
     },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { concatBytes, toHex } from "../../core/bytes.ts";
 import { itemHash } from "../../core/hash.ts";
-import type { AttemptId, BatchId, Hash, JobId } from "../../core/ids.ts";
+import type { AttemptId, BatchId, Hash, JobId, PeerId } from "../../core/ids.ts";
 import { rawPublicKey, sign } from "../ed25519.ts";
 import { ephemeralKey } from "../key-file.ts";
 import {
@@ -187,13 +187,43 @@ test("chain: no event comes inside a call, and all come in the order of the call
   ]);
 });
 
+test("chain: a peer that is served a lot delays nobody: who asks next has his answer in the next round", async () => {
+  const { chain, events, verify } = openChain(genesis);
+  const item = await transfer(genesis, 0, 1, { nonce: 1 });
+  await verify("transaction", [item]);
+  const before = events.length;
+  for (let id = 0; id < 40; id++) chain.loadItems(1 as AttemptId, id, Array(16).fill(item.hash));
+  chain.loadBlock(2 as AttemptId, 1, genesis.parameters.genesis.hash);
+  chain.loadAncestry(3 as AttemptId, 1, genesis.parameters.genesis.hash, 5);
+  await expect.poll(() => events.length).toBe(before + 42);
+  const served = events.slice(before).map((event) => ("attemptId" in event ? event.attemptId : 0));
+  expect(served.indexOf(2 as AttemptId)).toBeLessThan(8);
+  expect(served.indexOf(3 as AttemptId)).toBe(served.indexOf(2 as AttemptId) + 1);
+});
+
+test("chain: items are verified in turns of the peers who served them, and the node itself is one more", async () => {
+  const { chain, events } = openChain(genesis);
+  const garbage = (count: number) =>
+    Array.from({ length: count }, () => ({ hash: NO_HASH, bytes: new Uint8Array(200) }));
+  const [busy, other] = ["busy", "other"] as [PeerId, PeerId];
+  for (let batch = 0; batch < 10; batch++)
+    chain.verifyItems(batch as BatchId, "transaction", garbage(32), busy);
+  chain.verifyItems(20 as BatchId, "snark", garbage(8), other);
+  chain.verifyItems(21 as BatchId, "snark-job-commitment", garbage(8), null);
+  await expect.poll(() => events.length).toBe(12);
+  const order = events.map((event) => (event.type === "event/itemsVerified" ? event.batchId : -1));
+  expect(order.slice(0, 2).sort()).toEqual([20, 21]);
+  // Of one peer, one after the other.
+  expect(order.slice(2)).toEqual(Array.from({ length: 10 }, (_, batch) => batch));
+});
+
 test("chain: after event/tipAdopted every verdict refers to the new tip, also of a check that began before", async () => {
   const { chain, apply, events, ask } = openChain(genesis);
   const item = await transfer(genesis, 0, 1, { nonce: 1 });
   const block = await forge(genesis, genesisOf(genesis), { slot: 1, transfers: [item] });
   await apply(block);
   await ask("event/tipAdopted", () => {
-    chain.verifyItems(1 as BatchId, "transaction", [item]);
+    chain.verifyItems(1 as BatchId, "transaction", [item], null);
     chain.adoptTip(block.hash);
   });
   await expect.poll(() => events.at(-1)).toMatchObject({ verdicts: [{ tag: "notNow" }] });

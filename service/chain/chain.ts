@@ -1,15 +1,16 @@
 import type { KeyObject } from "node:crypto";
 import type { ChainEvent } from "../../core/actions.ts";
-import type { Block } from "../../core/block.ts";
+import type { Block, BlockHeader } from "../../core/block.ts";
 import { type Hex, toHex } from "../../core/bytes.ts";
 import type { ChainParameters } from "../../core/chain.ts";
-import type { Hash } from "../../core/ids.ts";
+import type { AttemptId, Hash } from "../../core/ids.ts";
 import type { Chain } from "../../core/services.ts";
 import { rawPublicKey } from "../ed25519.ts";
+import type { SharedThread } from "../shared-thread.ts";
 import { adopt } from "./adoption.ts";
 import { apply, applySnapshot, prepare, supply } from "./application.ts";
 import { createAside } from "./aside.ts";
-import { createBlockTree } from "./blocks.ts";
+import { type BlockTree, createBlockTree } from "./blocks.ts";
 import { signCommitment } from "./commitment.ts";
 import type { Account, Genesis } from "./genesis.ts";
 import { createItemStore } from "./items.ts";
@@ -26,6 +27,8 @@ export interface EmbeddedChainOptions {
   readonly clock: () => number;
   /** Produces blocks and is paid for work; null: this node does neither, and requests for it stay without an event. */
   readonly account: KeyObject | null;
+  /** Where what peers are served waits for its turn. */
+  readonly serving: SharedThread<AttemptId>;
   /** The bytes of a ledger that was streamed to this node. */
   readonly received: (root: Hash) => Uint8Array | null;
 }
@@ -61,7 +64,7 @@ export function createEmbeddedChain(options: EmbeddedChainOptions): EmbeddedChai
     parameters: genesis.parameters,
     account: (key) => blocks.best().ledger.accounts.get(key),
     item: (hash) => items.get(hash)?.bytes,
-    block: (hash) => blockOf(parts, hash),
+    block: (hash) => blockOf(blocks, hash),
     snapshot,
     get keptItems() {
       return items.size;
@@ -70,13 +73,13 @@ export function createEmbeddedChain(options: EmbeddedChainOptions): EmbeddedChai
       return blocks.size;
     },
     ...createVerification(parts),
-    ...serving(parts),
+    ...loading(parts),
     ...applying(parts, received),
     ...making(parts),
   };
 }
 
-function partsOf({ genesis, emit, clock, account }: EmbeddedChainOptions): Parts {
+function partsOf({ genesis, emit, clock, account, serving }: EmbeddedChainOptions): Parts {
   const items = createItemStore(clock);
   const blocks = createBlockTree(genesis, items);
   const producer: Producer | null =
@@ -90,27 +93,42 @@ function partsOf({ genesis, emit, clock, account }: EmbeddedChainOptions): Parts
     emitLater: (event) => {
       setImmediate(() => emit(event));
     },
+    serving,
     clock,
     account: producer,
   };
 }
 
-const serving = (parts: Parts): Pick<Chain, "loadItems" | "loadBlock" | "loadAncestry"> => ({
+/** The bytes of an answer, about: who asks for long ones has fewer turns. */
+const HEADER_BYTES = 512;
+const REFERENCE_BYTES = 64;
+
+/** What is looked up is there at once; that it is encoded and sent is what waits. */
+const loading = ({
+  items,
+  blocks,
+  serving,
+  emit,
+}: Parts): Pick<Chain, "loadItems" | "loadBlock" | "loadAncestry"> => ({
   loadItems: (attemptId, rpcId, hashes) => {
-    const items = hashes.map((hash) => parts.items.get(hash)?.bytes ?? null);
-    parts.emitLater({ type: "event/itemsLoaded", attemptId, rpcId, items });
+    const found = hashes.map((hash) => items.get(hash)?.bytes ?? null);
+    const bytes = found.reduce((sum, item) => sum + REFERENCE_BYTES + (item?.length ?? 0), 0);
+    serving.add(attemptId, bytes, () => emit({ type: "event/itemsLoaded", attemptId, rpcId, items: found }));
   },
   loadBlock: (attemptId, rpcId, hash) => {
-    const block = blockOf(parts, hash) ?? null;
-    parts.emitLater({ type: "event/blockLoaded", attemptId, rpcId, block });
+    const block = blockOf(blocks, hash) ?? null;
+    const references = (block?.body.transactions.length ?? 0) + (block?.body.snarks.length ?? 0);
+    const bytes = HEADER_BYTES + REFERENCE_BYTES * references;
+    serving.add(attemptId, bytes, () => emit({ type: "event/blockLoaded", attemptId, rpcId, block }));
   },
   loadAncestry: (attemptId, rpcId, hash, count) => {
-    const headers = [];
-    for (const { header } of parts.blocks.chainOf(hash)) {
+    const headers: BlockHeader[] = [];
+    for (const { header } of blocks.chainOf(hash)) {
       if (headers.length >= count) break;
       headers.push(header);
     }
-    parts.emitLater({ type: "event/ancestryLoaded", attemptId, rpcId, headers });
+    const bytes = HEADER_BYTES * (1 + headers.length);
+    serving.add(attemptId, bytes, () => emit({ type: "event/ancestryLoaded", attemptId, rpcId, headers }));
   },
 });
 
@@ -165,7 +183,7 @@ function making(parts: Parts): Making {
   };
 }
 
-function blockOf({ blocks }: Parts, hash: Hash): Block | undefined {
+function blockOf(blocks: BlockTree, hash: Hash): Block | undefined {
   const block = blocks.applied(hash);
   if (block === undefined || block.body === null) return undefined;
   return { header: block.header, body: block.body };

@@ -25,12 +25,17 @@ export interface CheckedItem {
   readonly check: Checked<Content>;
 }
 
+/** Never rejects. */
+export const checkContent = async (genesis: Genesis, item: Unchecked): Promise<CheckedItem> => ({
+  item,
+  check: await checkBytes(genesis, item),
+});
+
 /** Signatures in the thread pool, the rest in slices: a full block takes time, but nothing else waits for it. */
 export const checkContents = (
   genesis: Genesis,
   items: Iterable<Unchecked>,
-): Promise<readonly CheckedItem[]> =>
-  inSlices(items, async (item) => ({ item, check: await checkContent(genesis, item) }));
+): Promise<readonly CheckedItem[]> => inSlices(items, (item) => checkContent(genesis, item));
 
 /** What a ledger has against an item; null: the next block could include it. */
 export function refusalAt(ledger: Ledger, content: Content): string | null {
@@ -42,10 +47,7 @@ export function refusalAt(ledger: Ledger, content: Content): string | null {
 export const infoOf = (content: Content): TransactionInfo | SnarkInfo =>
   content.tag === "snark" ? content.snark : transactionInfo(content.payment);
 
-async function checkContent(
-  genesis: Genesis,
-  { pool, known, ...item }: Unchecked,
-): Promise<Checked<Content>> {
+async function checkBytes(genesis: Genesis, { pool, known, ...item }: Unchecked): Promise<Checked<Content>> {
   if (known !== null) return known.tag === pool ? sound(known) : invalid(`not a ${pool} but a ${known.tag}`);
   if (pool === "snark") {
     const checked = checkWork(genesis, item);

@@ -1,6 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import type { ChainEvent } from "../../core/actions.ts";
 import type { Hex } from "../../core/bytes.ts";
+import type { AttemptId } from "../../core/ids.ts";
+import type { SharedThread } from "../shared-thread.ts";
 import type { Aside } from "./aside.ts";
 import type { BlockTree } from "./blocks.ts";
 import type { Genesis } from "./genesis.ts";
@@ -18,6 +20,8 @@ export interface Parts {
    * to the new tip.
    */
   readonly emitLater: (event: ChainEvent) => void;
+  /** What peers are served waits for their turns instead, as chunks of streams do: it is no part of that story. */
+  readonly serving: SharedThread<AttemptId>;
   /** For those who are in a turn of their own already. */
   readonly emit: (event: ChainEvent) => void;
   /** ms since the Unix epoch */

@@ -1,56 +1,97 @@
 import type { Commitment } from "../../core/block.ts";
 import type { ItemVerdict } from "../../core/chain.ts";
-import type { BatchId, Hash } from "../../core/ids.ts";
+import type { BatchId, Hash, PeerId } from "../../core/ids.ts";
 import type { PoolName } from "../../core/pools.ts";
 import type { Chain, ItemBytes } from "../../core/services.ts";
+import { createSharedThread, type SharedThread } from "../shared-thread.ts";
 import { checkCommitment, untimely } from "./commitment.ts";
-import { type Content, checkContents, infoOf, refusalAt } from "./content.ts";
+import { type Content, checkContent, infoOf, refusalAt } from "./content.ts";
 import { judgeHeaders } from "./header.ts";
 import { isPending } from "./ledger.ts";
 import type { Parts } from "./parts.ts";
-import { inSlices } from "./slices.ts";
 import { type Checked, notNow, sound } from "./verdicts.ts";
 
 type Verifying = Pick<Chain, "verifyItems" | "verifyAgain" | "forgetItems" | "verifyHeaders">;
 
-/** First what the bytes prove, off the hot path; then, for all items at once, what the best tip has against them. */
-export const createVerification = (parts: Parts): Verifying => ({
-  verifyItems: (batchId, pool, given) => {
-    if (pool === "snark-job-commitment") void verifyCommitments(parts, batchId, given);
-    else void verifyContents(parts, batchId, pool, given);
-  },
-  verifyAgain: (batchId, pool, hashes) => verifyKept(parts, batchId, pool, hashes),
-  forgetItems: (hashes) => {
-    for (const hash of hashes) parts.items.release(hash);
-  },
-  verifyHeaders: (checkId, headers) => {
-    void judgeHeaders(parts.genesis, headers, parts.clock).then((verdict) =>
-      parts.emitLater({ type: "event/headersVerified", checkId, verdict }),
-    );
-  },
-});
+/** A signature takes as long as hashing so much of a proof. */
+const CHECK_COST_BYTES = 4_096;
+/** Signatures in the thread pool: a millisecond or two of its four threads, so that none waits for this one. */
+const CHECKS_AT_ONCE = 64;
+
+/** Checks of items wait here for the turn of the peer who served them, or of the node itself, which is null. */
+type Checks = SharedThread<PeerId | null>;
+
+/**
+ * First what the bytes prove, off the hot path; then, for all items at once, what the best tip has against them. A header
+ * waits for nobody, as an applied block does: each is one signature, and what it lacks holds up the node.
+ */
+export function createVerification(parts: Parts): Verifying {
+  const checks: Checks = createSharedThread({ elsewhereMax: CHECKS_AT_ONCE });
+  return {
+    verifyItems: (batchId, pool, given, peerId) => {
+      const inTurns = inTurnsOf(checks, peerId);
+      if (pool === "snark-job-commitment") void verifyCommitments(parts, inTurns, batchId, given);
+      else void verifyContents(parts, inTurns, batchId, pool, given);
+    },
+    verifyAgain: (batchId, pool, hashes) => verifyKept(parts, batchId, pool, hashes),
+    forgetItems: (hashes) => {
+      for (const hash of hashes) parts.items.release(hash);
+    },
+    verifyHeaders: (checkId, headers) => {
+      void judgeHeaders(parts.genesis, headers, parts.clock).then((verdict) =>
+        parts.emitLater({ type: "event/headersVerified", checkId, verdict }),
+      );
+    },
+  };
+}
+
+type InTurns = <R>(
+  given: readonly ItemBytes[],
+  check: (item: ItemBytes) => Promise<R>,
+) => Promise<readonly R[]>;
+
+/** All results in order; a check never rejects. */
+const inTurnsOf =
+  (checks: Checks, peerId: PeerId | null): InTurns =>
+  <R>(given: readonly ItemBytes[], check: (item: ItemBytes) => Promise<R>) => {
+    const one = (item: ItemBytes): Promise<R> =>
+      new Promise((resolve) => {
+        checks.add(peerId, CHECK_COST_BYTES + item.bytes.length, () => check(item).then(resolve));
+      });
+    return Promise.all(given.map(one));
+  };
 
 async function verifyContents(
   parts: Parts,
+  inTurns: InTurns,
   batchId: BatchId,
   pool: "transaction" | "snark",
   given: readonly ItemBytes[],
 ): Promise<void> {
   const { genesis, items, emitLater } = parts;
-  const unchecked = given.map((item) => ({ ...item, pool, known: items.get(item.hash)?.content ?? null }));
-  const checked = await checkContents(genesis, unchecked);
+  const checked = await inTurns(given, (item) =>
+    checkContent(genesis, { ...item, pool, known: items.get(item.hash)?.content ?? null }),
+  );
   const verdicts = checked.map(({ item, check }) => judgeItem(parts, item, check));
   emitLater({ type: "event/itemsVerified", batchId, verdicts });
 }
 
 /** Commitments are complete in themselves: nobody asks for their bytes, so none are kept. */
-async function verifyCommitments(parts: Parts, batchId: BatchId, given: readonly ItemBytes[]): Promise<void> {
-  const checked = await inSlices(given, ({ bytes }) => checkCommitment(bytes));
+async function verifyCommitments(
+  parts: Parts,
+  inTurns: InTurns,
+  batchId: BatchId,
+  given: readonly ItemBytes[],
+): Promise<void> {
+  const checked = await inTurns(given, ({ bytes }) => checkCommitment(bytes));
   const verdicts = checked.map((check) => judgeCommitment(parts, check));
   parts.emitLater({ type: "event/itemsVerified", batchId, verdicts });
 }
 
-/** This chain always tells which items of a batch are valid: there is nothing to ask again, but it answers. */
+/**
+ * This chain always tells which items of a batch are valid: there is nothing to ask again, but it answers, at once and
+ * out of what it keeps: nothing waits.
+ */
 function verifyKept(parts: Parts, batchId: BatchId, pool: PoolName, hashes: readonly Hash[]): void {
   const verdicts = hashes.map((hash) => {
     const item = parts.items.get(hash);

@@ -1,6 +1,5 @@
 import { MESSAGE_BYTES_MAX } from "../../core/limits.ts";
 import { createSharedThread, type SharedThreadOptions } from "../shared-thread.ts";
-import { QUANTUM_BYTES } from "../turns.ts";
 
 /**
  * What has arrived and waits to be read by the core: per peer in the order of arrival, over all its channels, and among
@@ -29,8 +28,8 @@ export const INBOX_COST_MAX = 64 * MESSAGE_BYTES_MAX;
  * It is bounded, and drops nothing: of a peer that has sent more than it may, the oldest is read at once, until its
  * violation is found and its connection ends.
  */
-export function createInbox<Party>(options: Omit<SharedThreadOptions, "quantum"> = {}): Inbox<Party> {
-  const thread = createSharedThread<Party>({ ...options, quantum: QUANTUM_BYTES });
+export function createInbox<Party>(options: SharedThreadOptions = {}): Inbox<Party> {
+  const thread = createSharedThread<Party>(options);
   return {
     put: (party, bytes, read) => {
       thread.add(party, MESSAGE_COST_BYTES + bytes, read);
