@@ -137,8 +137,9 @@ describe.each(FETCHED_POOLS)("command/submit to the %s pool", (pool) => {
     const node = testNode();
     const { requestId, effects, answers } = begin(node, item.bytes);
     expect(answers).toEqual([]);
-    const { items, pool: asked } = effectOf(effects, "effect/verifyItems");
+    const { items, pool: asked, peerId } = effectOf(effects, "effect/verifyItems");
     expect([asked, items]).toEqual([pool, [{ hash: itemHash(item.bytes), bytes: item.bytes }]]);
+    expect(peerId).toBe(null);
     const done = verified(node, effects, verdict);
     expect(answersIn(done.effects, requestId)).toEqual([result]);
     expect(poolOf(node, pool)).toEqual(verdict.tag === "valid" ? [item.hash] : []);

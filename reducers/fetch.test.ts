@@ -125,6 +125,14 @@ describe.each(FETCHED_POOLS)("fetch: asking for a %s", (pool) => {
     ]);
   });
 
+  test("what is verified is verified for the peer who served it, whoever announced it", () => {
+    const { node, p, q } = two();
+    const item = MAKE[pool]("one", 1n);
+    announce(node, p, [item]);
+    announce(node, q, [item]);
+    expect(effectOf(serve(node, p, 0, item).effects, "effect/verifyItems").peerId).toBe(p.peerId);
+  });
+
   test("P07: a batch that is not valid as a whole is halved until the bad item is alone", () => {
     const { node, p, q } = two();
     const items = Array.from({ length: 16 }, (_, index) => MAKE[pool](`many ${index}`, BigInt(index + 1)));
@@ -560,6 +568,7 @@ describe("fetch: what becomes of the bytes", () => {
     const batch = effectOf(announce(node, p, items).effects, "effect/verifyItems");
     expect(batch.items).toEqual(items.map(({ hash, bytes }) => ({ hash, bytes })));
     expect(batch.pool).toBe("snark-job-commitment");
+    expect(batch.peerId).toBe(p.peerId);
     expect(effectsOf(announce(node, q, items).effects, "effect/verifyItems")).toEqual([]);
   });
 
