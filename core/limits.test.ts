@@ -243,6 +243,11 @@ describe("limits: relations", () => {
       2 * limits.DUPLICATE_PROBE_MS < limits.ATTEMPT_TIMEOUT_MS,
     ],
     ["the hold leaves time to connect", 2 * limits.CANDIDATES_HOLD_MS < limits.ATTEMPT_TIMEOUT_MS],
+    [
+      "a permit that is given anew comes that much later than the one before, however late that one was",
+      limits.EXCHANGE_RENEW_MIN_MS <=
+        limits.EXCHANGE_GRACE_MS - limits.PING_AFTER_MS - limits.PONG_TIMEOUT_MS,
+    ],
     ["two attempts that can meet are simultaneous", limits.SIMULTANEOUS_DIAL_MS >= limits.ATTEMPT_TIMEOUT_MS],
 
     ["an address has no more burst than its group", ADMISSION_IP_BURST <= ADMISSION_GROUP_BURST],

@@ -68,6 +68,11 @@ export const EXCHANGE_PERIOD_MS = 60_000;
 /** An exchange permit lapses after this time; an offer that comes later still is answered for the grace time. */
 export const EXCHANGE_PERMIT_MS = 60_000;
 export const EXCHANGE_GRACE_MS = 30_000;
+/**
+ * Before, no listener gives a permit anew, whatever its clock does: the grace time is counted from where the clock has
+ * leapt to, and a line is held up at most until a Ping finds out.
+ */
+export const EXCHANGE_RENEW_MIN_MS = 10_000;
 /** A relay tells nobody of a listener whose permit is older than this: the dialer needs some of its time. */
 export const EXCHANGE_USABLE_MS = 45_000;
 /** Every relayed offer is answered within this time. */

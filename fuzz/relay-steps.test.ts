@@ -27,6 +27,8 @@ const BROKEN_MS = 60 * SECOND_MS;
 const NOTICE_MS = 13 * SECOND_MS;
 /** The relay is dialed again within a minute, and the listener's next permit may take 90 s. */
 const RECOVERY_MS = 300 * SECOND_MS;
+/** Signals of two clocks that are a minute apart are stale. */
+const LEAP_MS = 59 * SECOND_MS;
 /** Longer than a permit is unusable. */
 const CALM_MS = 120 * SECOND_MS;
 const CONNECTED_MS = 20 * SECOND_MS;
@@ -61,6 +63,12 @@ const FAILURES: readonly Failure[] = [
         process.freeze();
         cluster.clock.after(12 * SECOND_MS, () => process.thaw());
       },
+      heal: () => {},
+    },
+    {
+      name: `the clock of the ${NAMES[node]} leaps`,
+      broken: null,
+      happen: (cluster) => cluster.node(node).leap(LEAP_MS),
       heal: () => {},
     },
   ]),

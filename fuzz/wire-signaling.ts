@@ -4,8 +4,8 @@ import type { ExchangeMessage } from "../core/channels/exchange.ts";
 /** 7.1 and 7.2 as somebody sees them who reads the messages of one permit, from whoever gave it or holds it. */
 export interface Flow {
   readonly step: "none" | "given" | "asked" | "told" | "accepted";
-  /** What the other end may have sent before it knew that the flow is over; null: nothing. */
-  readonly mayCross: "answer" | "decision" | null;
+  /** What the other end may have sent before it knew how far the flow is; null: nothing. */
+  readonly mayCross: "answer" | "decision" | "permit" | null;
 }
 
 export const NO_FLOW: Flow = { step: "none", mayCross: null };
@@ -42,15 +42,16 @@ export function discoveryFlow(flow: Flow, way: string, message: DiscoveryMessage
   }
 }
 
-/** A permit that has lapsed is given again. */
+/** A permit that has lapsed is given again. An Offer that crosses that uses the new one. */
 export function exchangeFlow(flow: Flow, way: string, message: ExchangeMessage): NextFlow {
   const { step } = flow;
   const wrong = { flow, problems: [`${way} ${message.tag} while the exchange flow is ${step}`] };
   switch (message.tag) {
     case "getNext":
-      return step === "accepted" ? wrong : to("given");
+      if (step !== "accepted") return to("given");
+      return flow.mayCross === "permit" ? to(step) : wrong;
     case "offer":
-      return step === "given" ? to("accepted") : wrong;
+      return step === "given" ? to("accepted", "permit") : wrong;
     case "answer":
       return step === "accepted" ? to("none") : wrong;
   }

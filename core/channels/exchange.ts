@@ -21,18 +21,20 @@ export interface ExchangeChannel {
 export type BroughtFlow =
   | { readonly tag: "idle" }
   | { readonly tag: "permitGiven" }
-  /** The permit is too old; an offer that was under way is answered None. */
+  /** The permit is too old, and counts all the same: an offer that was under way is answered None. */
   | { readonly tag: "lapsed" }
+  /** It counts no more and may be given again; until then one offer that comes late all the same is answered None. */
+  | { readonly tag: "void" }
   /** Every offer is answered in time, by the attempt that it started or by None. */
   | { readonly tag: "answering"; readonly attemptId: AttemptId };
 
-/** As relay: what we do with the permit of a listener. */
+/** As relay: what we do with the permit of a listener, which came at `sinceMs`. */
 export type ListenerFlow =
   | { readonly tag: "none" }
   | { readonly tag: "permitOpen"; readonly sinceMs: number }
   /** A dialer was told of it and may accept. */
   | { readonly tag: "kept"; readonly sinceMs: number; readonly dialer: PeerId }
   /** Null: nobody waits for the Answer any more. */
-  | { readonly tag: "offered"; readonly dialer: PeerId | null };
+  | { readonly tag: "offered"; readonly sinceMs: number; readonly dialer: PeerId | null };
 
 export const freshExchange = (): ExchangeChannel => ({ ours: { tag: "idle" }, theirs: { tag: "none" } });

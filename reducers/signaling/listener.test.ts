@@ -102,6 +102,30 @@ describe("listener: permits", () => {
     expect(effectsOf(effects, "effect/openEnvelope")).toEqual([]);
   });
 
+  test("when it counts no more, one late Offer is answered None, unopened; a second one is noPermit", () => {
+    // The others take the last free slots: the permit is not given again.
+    const node = relayNode({ peersMax: 4 });
+    const relays = peersNamed(node, ["relay", "b", "c"]) as [TestPeer, TestPeer, TestPeer];
+    const [relay] = relays;
+    keptAlive(node, relays, 90 * SECOND_MS);
+    expect(liveOf(node, relay)?.exchange?.ours.tag).toBe("void");
+    const late = bring(node, relay);
+    expect(relayed(late.effects, relay)).toEqual([NONE]);
+    expect(effectsOf(late.effects, "effect/openEnvelope")).toEqual([]);
+    expect(endReason(late)).toBeUndefined();
+    expect(endReason(bring(node, relay))).toBe("noPermit");
+  });
+
+  test("a late Offer does not delay the next permit", () => {
+    const node = relayNode({ peersMax: 4 });
+    const relays = peersNamed(node, ["relay", "b", "c"]) as [TestPeer, TestPeer, TestPeer];
+    const [relay, other] = relays;
+    keptAlive(node, relays, 90 * SECOND_MS);
+    bring(node, relay);
+    expect(node.state.offersMs).toEqual([]);
+    expect(tagsTo(closeTransport(node, other.attemptId).effects, relay)).toEqual(["getNext"]);
+  });
+
   test("90 s after it was given it is given again", () => {
     const node = relayNode();
     const relay = readyPeer(node, "relay");
@@ -123,26 +147,31 @@ describe("P36: what a listener sees", () => {
     ["use every permit at once", 0],
     ["keep every permit for 59 s", 59 * SECOND_MS],
     ["keep every permit for 89 s", 89 * SECOND_MS],
+    ["keep every permit for 91 s", 91 * SECOND_MS],
   ])("P36: 50 hostile relays that %s bring at most 5 offers in any minute", (_name, keptMs) => {
     const node = relayNode();
     const relays = peersNamed(node, namesOf("relay", 50));
     const sinceMs = new Map<string, number>();
+    let brought = 0;
     const offersMs: number[] = [];
     const endMs = node.nowMs + 5 * MINUTE_MS;
     while (node.nowMs < endMs) {
       for (const relay of relays) {
         const tag = liveOf(node, relay)?.exchange?.ours.tag;
-        if (tag !== "permitGiven" && tag !== "lapsed") continue;
+        if (tag !== "permitGiven" && tag !== "lapsed" && tag !== "void") continue;
         const fromMs = sinceMs.get(relay.peerId) ?? node.nowMs;
         sinceMs.set(relay.peerId, fromMs);
         if (node.nowMs < fromMs + keptMs) continue;
         sinceMs.delete(relay.peerId);
-        offersMs.push(node.nowMs);
-        bringNothing(node, relay);
+        brought += 1;
+        const isOpened = effectsOf(bringNothing(node, relay), "effect/openEnvelope").length > 0;
+        // What comes when the permit counts no more costs one None.
+        if (tag === "void") expect(isOpened).toBe(false);
+        else offersMs.push(node.nowMs);
       }
       keptAlive(node, relays, SECOND_MS);
     }
-    expect(offersMs.length).toBeGreaterThanOrEqual(10);
+    expect(brought).toBeGreaterThanOrEqual(10);
     for (const atMs of offersMs)
       expect(
         offersMs.filter((other) => other >= atMs && other < atMs + MINUTE_MS).length,

@@ -23,7 +23,7 @@ export function giveExchangePermits(draft: StateDraft, { effect }: Context): voi
   const open = [...draft.peers.values()].flatMap(({ peerId, live }) =>
     live?.exchange == null ? [] : [{ peerId, attemptId: live.attemptId, ours: live.exchange.ours }],
   );
-  const relays = open.filter(({ ours }) => ours.tag === "idle");
+  const relays = open.filter(({ ours }) => isIdle(ours));
   const offers = recentOffers(draft);
   const taken = open.filter(({ ours }) => isPermit(ours)).length + offers.length;
   const most = hasRoomForStrangers(draft) ? EXCHANGE_PERMITS - taken : 0;
@@ -38,7 +38,9 @@ export function giveExchangePermits(draft: StateDraft, { effect }: Context): voi
 }
 
 export const hasIdleRelays = ({ peers }: State): boolean =>
-  [...peers.values()].some(({ live }) => live?.exchange?.ours.tag === "idle");
+  [...peers.values()].some(({ live }) => live?.exchange != null && isIdle(live.exchange.ours));
+
+const isIdle = ({ tag }: BroughtFlow): boolean => tag === "idle" || tag === "void";
 
 /** A lapsed permit too: its offer may still come. */
 const isPermit = ({ tag }: BroughtFlow): boolean => tag === "permitGiven" || tag === "lapsed";
@@ -52,7 +54,7 @@ export function lapse(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, {
     setBrought(draft, peerId, { tag: "lapsed" });
     lapseAfter(draft, peerId, attemptId, EXCHANGE_GRACE_MS);
   } else if (tag === "lapsed") {
-    setBrought(draft, peerId, { tag: "idle" });
+    setBrought(draft, peerId, { tag: "void" });
     propose({ type: "exchange/givePermits" });
   }
 }
@@ -71,6 +73,11 @@ export function receiveOffer(
 ): void {
   const { attemptId } = live;
   const tag = live.exchange?.ours.tag;
+  if (tag === "void") {
+    // We slept, or the line was held up: nobody's fault. It costs us no more than the permit that was not used.
+    answerRelay(draft, relay, live, null, context);
+    return;
+  }
   if (tag !== "permitGiven" && tag !== "lapsed") {
     accuse(attemptId, "signaling/exchange", { reason: "noPermit", detail: "an Offer" }, context);
     return;

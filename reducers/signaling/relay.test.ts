@@ -236,16 +236,41 @@ describe("relay: permits of listeners", () => {
     expect(endReason(accept(flow))).toBe("badState");
   });
 
-  test("a second GetNext is overLimit while the first may be used, is kept for a dialer, or is used", () => {
-    const second = ({ node, listener }: Scene) => endReason(onExchange(node, listener, { tag: "getNext" }));
-    expect(second(scene())).toBe("overLimit");
-    const kept = scene();
-    discover(kept);
-    expect(second(kept)).toBe("overLimit");
-    const used = scene();
-    discover(used);
-    accept(used);
-    expect(second(used)).toBe("overLimit");
+  test.each([
+    ["may be used", () => {}],
+    ["is kept for a dialer", discover],
+    [
+      "is used",
+      (flow: Scene) => {
+        discover(flow);
+        accept(flow);
+      },
+    ],
+  ])("a second GetNext within 10 s is overLimit, a later one a renewal, while the first %s", (_name, use) => {
+    for (const [ms, reason] of [
+      [10 * SECOND_MS - 1, "overLimit"],
+      [10 * SECOND_MS, undefined],
+    ] as const) {
+      const flow = scene();
+      use(flow);
+      flow.pass(ms);
+      expect(endReason(onExchange(flow.node, flow.listener, { tag: "getNext" }))).toBe(reason);
+      if (reason === undefined)
+        expect(endReason(onExchange(flow.node, flow.listener, { tag: "getNext" }))).toBe("overLimit");
+    }
+  });
+
+  test("a GetNext that crosses an Offer is the permit for it: one Answer ends the flow, and the next is given", () => {
+    const flow = scene();
+    const { node, dialer, listener } = flow;
+    discover(flow);
+    flow.pass(15 * SECOND_MS);
+    accept(flow);
+    onExchange(node, listener, { tag: "getNext" });
+    const { effects } = onExchange(node, listener, { tag: "answer", reply: OTHER_ENVELOPE });
+    expect(relayed(effects, dialer)).toEqual([{ tag: "answer", reply: OTHER_ENVELOPE }]);
+    expect(liveOf(node, listener)?.exchange?.theirs).toEqual({ tag: "none" });
+    expect(endReason(onExchange(node, listener, { tag: "getNext" }))).toBeUndefined();
   });
 
   test("a GetNext after 45 s renews a permit that is kept for a dialer: the flow goes on", () => {

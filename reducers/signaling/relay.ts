@@ -15,6 +15,7 @@ import {
   DISCOVERY_REJECTED_PAUSE_MS,
   DISCOVERY_REJECTS_MAX,
   EXCHANGE_PERMIT_MS,
+  EXCHANGE_RENEW_MIN_MS,
   EXCHANGE_USABLE_MS,
   OFFERED_AGAIN_MS,
   PAST_DIALERS_MAX,
@@ -92,7 +93,8 @@ function passOn(
 ): void {
   const to = livePeer(draft, listener);
   if (to?.exchange?.theirs.tag !== "kept") return;
-  if (draft.timeMs >= to.exchange.theirs.sinceMs + EXCHANGE_PERMIT_MS) {
+  const { sinceMs } = to.exchange.theirs;
+  if (draft.timeMs >= sinceMs + EXCHANGE_PERMIT_MS) {
     letGo(draft, listener);
     answerDialer(draft, dialer, null, past, context);
     return;
@@ -103,7 +105,7 @@ function passOn(
     past: told({ ...past, rejects: 0 }, listener, draft.timeMs + OFFERED_AGAIN_MS),
   });
   updateExchange(draft, listener, (channel) => {
-    channel.theirs = { tag: "offered", dialer };
+    channel.theirs = { tag: "offered", sinceMs, dialer };
   });
   const message = { tag: "offer", from: peerPublicKey(dialer), offer } as const;
   context.effect({ type: "effect/send", attemptId: to.attemptId, channel: "signaling/exchange", message });
@@ -158,24 +160,26 @@ export function endDialersFlow(
   answerDialer(draft, dialer, reply, { ...flow.past, crossed }, context);
 }
 
-/** A permit of a listener came. One that is too old to be used has lapsed for the listener: this takes its place. */
+/**
+ * A permit of a listener came. If we have one already, that one has lapsed for the listener, by a clock of its own, and
+ * this takes its place. If an offer is under way they have crossed: the listener uses this permit for it, since it sends
+ * an Answer before the next permit.
+ */
 export function receiveExchangePermit(
   draft: StateDraft,
   peerId: PeerId,
   live: LivePeer,
   context: Context,
 ): void {
-  const { theirs } = live.exchange ?? {};
-  const isHeld = theirs?.tag === "permitOpen" || theirs?.tag === "kept";
-  const isYoung = isHeld && draft.timeMs < theirs.sinceMs + EXCHANGE_USABLE_MS;
-  if (isYoung || theirs?.tag === "offered") {
+  const theirs = live.exchange?.theirs ?? { tag: "none" };
+  if (theirs.tag !== "none" && draft.timeMs < theirs.sinceMs + EXCHANGE_RENEW_MIN_MS) {
     const detail = "a second GetNext while one is open";
     accuse(live.attemptId, "signaling/exchange", { reason: "overLimit", detail }, context);
     return;
   }
   updateExchange(draft, peerId, (channel) => {
-    const renewed = { sinceMs: draft.timeMs };
-    channel.theirs = theirs?.tag === "kept" ? { ...theirs, ...renewed } : { tag: "permitOpen", ...renewed };
+    const sinceMs = draft.timeMs;
+    channel.theirs = theirs.tag === "none" ? { tag: "permitOpen", sinceMs } : { ...theirs, sinceMs };
   });
 }
 
@@ -220,7 +224,7 @@ export function endRelaying(
 function expectNothing(draft: StateDraft, listener: PeerId, dialer: PeerId): void {
   updateExchange(draft, listener, (channel) => {
     if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
-      channel.theirs = { tag: "offered", dialer: null };
+      channel.theirs = { ...channel.theirs, dialer: null };
   });
 }
 

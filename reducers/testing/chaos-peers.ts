@@ -101,7 +101,8 @@ export function peersOf(node: TestNode, dice: Dice): (attempt: Attempt) => Chann
     if (!isRight)
       return say(pick<ExchangeMessage>([{ tag: "getNext" }, offer(), { tag: "answer", reply: reply() }]));
     // As the relay that brings us an offer.
-    if ((ours?.tag === "permitGiven" || ours?.tag === "lapsed") && chance(40)) return say(offer());
+    const isLate = ours?.tag === "lapsed" || ours?.tag === "void";
+    if ((ours?.tag === "permitGiven" || isLate) && chance(40)) return say(offer());
     // As the listener that we relay for.
     if (theirs?.tag === "offered" && chance(60)) return say({ tag: "answer", reply: reply() });
     return theirs?.tag === "none" ? say({ tag: "getNext" }) : ping();
