@@ -53,6 +53,8 @@ describe("any inputs in any order at any time", () => {
       "stream/forget",
       // Of a node with more slots: eviction.test.ts fills one.
       "connection/makeRoom",
+      // Of one with free slots that lacks nobody: book/rotate.test.ts, and the scene `relay`.
+      "discovery/rotate",
       // Of chains deeper than the forty blocks here: sync.test.ts reaches them.
       "sync/snapshotFetched",
       "sync/snapshotFailed",

@@ -7,6 +7,8 @@ export type RelayAction =
   | { readonly type: "discovery/receive"; readonly peerId: PeerId; readonly message: DiscoveryMessage }
   /** As dialer: uses the permits of relays while peers are lacking. */
   | { readonly type: "discovery/seek" }
+  /** As dialer: uses one permit although no peer is lacking. */
+  | { readonly type: "discovery/rotate" }
   /** As dialer: the relay has not answered. */
   | { readonly type: "discovery/silent"; readonly peerId: PeerId; readonly attemptId: AttemptId }
   /** As dialer: the offer to the peer that this relay has named will not be made. */

@@ -53,11 +53,14 @@ export type SoughtFlow =
   /** After a Reject of ours one Answer without reply may still come: they have crossed. */
   | { readonly tag: "none"; readonly crossed: boolean }
   | { readonly tag: "permitOpen" }
-  | { readonly tag: "asked" }
+  | { readonly tag: "asked"; readonly purpose: SeekPurpose }
   /** The offer to the peer that the relay found is being made. */
   | { readonly tag: "offering"; readonly attemptId: AttemptId }
   /** The relay has the offer. The attempt may end before its Answer. */
   | { readonly tag: "accepted"; readonly attemptId: AttemptId };
+
+/** Peers are lacking, or one more is tried: it may be better than the worst that we have. */
+export type SeekPurpose = "lack" | "rotation";
 
 const NO_PAST: PastFlows = { pausedUntilMs: 0, crossed: false, rejects: 0, offeredUntilMs: [] };
 

@@ -1,4 +1,4 @@
-import { EXCHANGE_PERMITS } from "../../core/limits.ts";
+import { EXCHANGE_PERMITS, ROTATE_MS } from "../../core/limits.ts";
 import { brokenPromises } from "../promises.ts";
 import { lostPermits, underWay } from "../relay-flows.ts";
 import { DEFAULT_LINK } from "../sim-host.ts";
@@ -22,7 +22,7 @@ const NOTICE_MS = 13_000;
 /** Strikes keep a peer away for half an hour, and whoever was declined is not named for ten minutes. */
 const FOUND_MS_MAX = 90 * 60_000;
 const LOOK_MS = 5_000;
-/** Longer than any pause and than a permit is unusable. */
+/** Longer than any pause and than a permit is unusable, shorter than what is between two rotations. */
 const CALM_MS = 120_000;
 
 /**
@@ -74,15 +74,22 @@ export function playRelay(seed: number, observers: readonly ClusterObserver[]): 
   cluster.runUntilQuiet(FOUND_MS_MAX);
   const problems = [...lonely(cluster), ...brokenPromises({ cluster, checker, submitted: submissions.all })];
   if (peersMin.some((wanted) => wanted >= nodes)) return problems;
+  // Each tries one more now and then, and uses a permit for it: what is lost is lost at both looks.
+  cluster.runFor(ROTATE_MS + CALM_MS);
+  const first = restless(cluster);
   cluster.runFor(CALM_MS);
-  for (const { index, state } of cluster.nodes) {
-    for (const thing of underWay(state)) problems.push(`P13: node ${index} does not come to rest: ${thing}`);
-    // With more peers not everybody has one of the few permits at a time.
-    if (nodes - 1 <= EXCHANGE_PERMITS)
-      for (const lost of lostPermits(state)) problems.push(`P11, P13: node ${index}: ${lost}`);
-  }
-  return problems;
+  return [...problems, ...lonely(cluster), ...restless(cluster).filter((thing) => first.includes(thing))];
 }
+
+/** What is under way, and which permits cannot be used. */
+const restless = ({ nodes }: Cluster): readonly string[] =>
+  nodes.flatMap(({ index, state }) => [
+    ...underWay(state).map((thing) => `P13: node ${index} does not come to rest: ${thing}`),
+    // With more peers not everybody has one of the few permits at a time.
+    ...(nodes.length - 1 <= EXCHANGE_PERMITS ? lostPermits(state) : []).map(
+      (lost) => `P11, P13: node ${index}: ${lost}`,
+    ),
+  ]);
 
 interface OnOffer {
   /** Offers until it happens; 0: never. */

@@ -4,6 +4,7 @@ import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
 import { outgoingReserve } from "../admission-budgets.ts";
 import type { Context, StateDraft } from "../rules.ts";
+import { wantsPeers } from "../signaling/dialer.ts";
 import { wakeAt } from "../state.ts";
 import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { mayRotate, rotate } from "./rotate.ts";
@@ -19,7 +20,7 @@ export function look(draft: StateDraft, context: Context): void {
     for (const { peerId, live } of draft.peers.values())
       if (live !== null) context.propose({ type: "book/ask", peerId });
   }
-  if (!lacks && mayRotate(draft)) rotate(draft, context);
+  if (!hasDialed && !wantsPeers(draft) && mayRotate(draft)) rotate(draft, context);
   wakeAt(draft, "book", draft.timeMs + (hasDialed ? BOOK_LOOK_MS : BOOK_IDLE_MS), { type: "book/look" });
 }
 

@@ -9,8 +9,8 @@ import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { anchorsOf } from "./kept.ts";
 
 /**
- * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, and the worst
- * of those there are too many of leaves. Who is no better than the others is the youngest, and leaves again; so a
+ * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, from the book or
+ * else by a relay (7.1), and the worst of those there are too many of leaves. Who is no better than the others is the youngest, and leaves again; so a
  * network that works stays as it is.
  */
 export const mayRotate = (state: State): boolean =>
@@ -27,7 +27,10 @@ export function rotate(draft: StateDraft, context: Context): void {
   const hasSpare = outgoing > outgoingReserve(peersMax);
   // A full node has no slot to try anybody: there the worst leaves first, if there is somebody to try.
   if (live > peersMin && (hasSpare || (isFull && candidate !== null))) dismissWorst(draft, context);
-  if (!isFull && candidate !== null) dialEntry(draft, candidate, context);
+  if (isFull) return;
+  if (candidate !== null) dialEntry(draft, candidate, context);
+  // Proposed: who leaves is not asked.
+  else context.propose({ type: "discovery/rotate" });
 }
 
 /** Who is being dialed may never come: nobody leaves for that one. */

@@ -1,5 +1,5 @@
 import type { Hex } from "../../core/bytes.ts";
-import type { DiscoveryMessage, SoughtFlow } from "../../core/channels/discovery.ts";
+import type { DiscoveryMessage, SeekPurpose, SoughtFlow } from "../../core/channels/discovery.ts";
 import { hexToPeerId, isPublicKey } from "../../core/identity.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import { DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
@@ -13,28 +13,38 @@ import type { Context, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateAttempt, updateDiscovery, wakeAt } from "../state.ts";
 import { byLot } from "./lot.ts";
 
-/** The dialer of 7.1: asks relays for peers while it has too few, and connects with whom they name. */
+/** The dialer of 7.1: asks relays for peers while it has too few, later for one now and then, and connects with them. */
 
 /** Slots count while they are being filled: a node does not ask for more than it lacks. */
 export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
   !stopping && peers.size < Math.min(config.peersMin, config.peersMax);
 
-/** Uses one permit for each peer that is lacking. By lot: else one relay that knows nobody could be asked for ever. */
-export function seek(draft: StateDraft, { effect }: Context): void {
-  const permits = [...draft.peers.values()].flatMap(({ peerId, live }) =>
-    live?.discovery == null ? [] : [{ peerId, attemptId: live.attemptId, flow: live.discovery.theirs.tag }],
-  );
-  const asked = permits.filter(({ flow }) => flow === "asked").length;
+/** One more than is lacking may be tried in a free slot, if there is a relay to ask. */
+export const canRotate = (state: State): boolean =>
+  hasSlot(state, "rotation") && relaysThat(state, "permitOpen").length > 0;
+
+/** Uses one permit for each peer that is lacking. */
+export function seek(draft: StateDraft, context: Context): void {
+  const asked = relaysThat(draft, "asked").length;
   const lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size - asked;
-  const open = permits.filter(({ flow }) => flow === "permitOpen");
-  for (const { peerId, attemptId } of byLot(draft, open, lacking)) {
-    setSought(draft, peerId, { tag: "asked" });
+  askRelays(draft, lacking, "lack", context);
+}
+
+/** By lot: else one relay that knows nobody could be asked for ever. */
+export function askRelays(draft: StateDraft, most: number, purpose: SeekPurpose, { effect }: Context): void {
+  for (const { peerId, attemptId } of byLot(draft, relaysThat(draft, "permitOpen"), most)) {
+    setSought(draft, peerId, { tag: "asked", purpose });
     const silent = { type: "discovery/silent", peerId, attemptId } as const;
     wakeAt(draft, `seeking ${attemptId}`, draft.timeMs + DISCOVERY_SILENCE_MS, silent);
     const message = { tag: "discover" } as const;
     effect({ type: "effect/send", attemptId, channel: "signaling/discovery", message });
   }
 }
+
+const relaysThat = ({ peers }: State, tag: SoughtFlow["tag"]) =>
+  [...peers.values()].flatMap(({ peerId, live }) =>
+    live?.discovery?.theirs.tag === tag ? [{ peerId, attemptId: live.attemptId }] : [],
+  );
 
 /** What a relay says. */
 export function receiveFromRelay(
@@ -57,7 +67,7 @@ export function receiveFromRelay(
       context.propose({ type: "discovery/seek" });
       return;
     case "discovered":
-      if (flow.tag === "asked") approach(draft, relay, live, message.target, context);
+      if (flow.tag === "asked") approach(draft, relay, live, message.target, flow.purpose, context);
       else {
         const detail = "Discovered without Discover";
         accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
@@ -69,14 +79,21 @@ export function receiveFromRelay(
 }
 
 /** Makes an offer to the peer that the relay names, or declines. */
-function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex, context: Context): void {
+function approach(
+  draft: StateDraft,
+  relay: PeerId,
+  live: LivePeer,
+  target: Hex,
+  purpose: SeekPurpose,
+  context: Context,
+): void {
   if (target === draft.config.publicKey) {
     const detail = "Discovered with our own key";
     accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
     return;
   }
   const peerId = isPublicKey(target) ? hexToPeerId(target) : null;
-  if (peerId === null || !isWelcome(draft, peerId)) {
+  if (peerId === null || !hasSlot(draft, purpose) || !isWelcome(draft, peerId)) {
     decline(draft, relay, live, context);
     return;
   }
@@ -98,11 +115,11 @@ function approach(draft: StateDraft, relay: PeerId, live: LivePeer, target: Hex,
   context.effect({ type: "effect/createOffer", attemptId });
 }
 
+const hasSlot = (state: State, purpose: SeekPurpose): boolean =>
+  purpose === "lack" ? wantsPeers(state) : !state.stopping && state.peers.size < state.config.peersMax;
+
 const isWelcome = (state: State, peerId: PeerId): boolean =>
-  wantsPeers(state) &&
-  !state.peers.has(peerId) &&
-  bannedUntil(state, peerId) === 0 &&
-  restsUntil(state, peerId) === 0;
+  !state.peers.has(peerId) && bannedUntil(state, peerId) === 0 && restsUntil(state, peerId) === 0;
 
 function decline(
   draft: StateDraft,

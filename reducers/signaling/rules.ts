@@ -1,7 +1,16 @@
 import type { RelayAction } from "../../core/actions/relay.ts";
 import type { Rules } from "../rules.ts";
 import { liveAttempt, livePeer } from "../state.ts";
-import { isOffering, isSeeking, receiveFromRelay, seek, wantsPeers, withdrawOffer } from "./dialer.ts";
+import {
+  askRelays,
+  canRotate,
+  isOffering,
+  isSeeking,
+  receiveFromRelay,
+  seek,
+  wantsPeers,
+  withdrawOffer,
+} from "./dialer.ts";
 import {
   answerLate,
   answerOffer,
@@ -43,6 +52,13 @@ export const signaling: Rules<RelayAction> = {
     enabled: wantsPeers,
     reduce: (draft, _action, context) => {
       seek(draft, context);
+    },
+  },
+
+  "discovery/rotate": {
+    enabled: canRotate,
+    reduce: (draft, _action, context) => {
+      askRelays(draft, 1, "rotation", context);
     },
   },
 
