@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseSubject } from "../../core/bans.ts";
 import { BAN_MS } from "../../core/limits.ts";
-import { type AdminClient, AdminError, type BanStatus, createAdminClient } from "../admin-client.ts";
+import type { BanStatus } from "../admin-client.ts";
 import { BAN_FOR_MS_MAX } from "../api/requests.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
-import { UserError } from "./errors.ts";
+import { withAdmin, writeOut } from "./with-admin.ts";
 
 interface Flags {
   readonly admin: string;
@@ -26,7 +26,7 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
   add("list", "show every ban: of what, until when, and why")
     .addHelpText("after", "\nExample:\n  $ pollen bans list --admin http://127.0.0.1:7380")
     .action(({ admin, json }: Flags) =>
-      run(admin, async (client) => {
+      withAdmin(admin, async (client) => {
         const all = await client.bans();
         if (all.length === 0 && json === undefined) print("nobody is banned\n");
         for (const ban of all) print(shown(ban, json));
@@ -42,7 +42,7 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
     )
     .addHelpText("after", ADD_EXAMPLES)
     .action((id: string, { admin, json, for: forMs }: Flags & { readonly for: number | typeof FOR_EVER }) =>
-      run(admin, async (client) =>
+      withAdmin(admin, async (client) =>
         print(shown(await client.ban(id, forMs === FOR_EVER ? null : forMs), json)),
       ),
     );
@@ -51,7 +51,7 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
     .argument("<id>", "peer id or address group, as `bans list` shows it", parseId)
     .addHelpText("after", "\nExample:\n  $ pollen bans remove 20.30.40.0/24 --admin http://127.0.0.1:7380")
     .action((id: string, { admin, json }: Flags) =>
-      run(admin, async (client) => {
+      withAdmin(admin, async (client) => {
         await client.unban(id);
         print(json ? `${JSON.stringify({ id })}\n` : `${id} is not banned any more\n`);
       }),
@@ -66,14 +66,6 @@ Examples:
   $ pollen bans add 2a00:1450:4001:800::/56 --for ever --admin http://127.0.0.1:7380
 
 Address groups are IPv4 /24 and IPv6 /56. Whatever ban there was is replaced.`;
-
-async function run(admin: string, act: (client: AdminClient) => Promise<void>): Promise<void> {
-  try {
-    await act(createAdminClient(admin));
-  } catch (error) {
-    throw error instanceof AdminError ? new UserError(error.message) : error;
-  }
-}
 
 function shown(ban: BanStatus, json: true | undefined): string {
   if (json) return `${JSON.stringify(ban)}\n`;
@@ -94,7 +86,3 @@ function parseFor(text: string): number | typeof FOR_EVER {
   if (ms !== undefined && Math.ceil(ms) <= BAN_FOR_MS_MAX) return Math.ceil(ms);
   throw new InvalidArgumentError(`expected ${DURATION_EXAMPLES}, or ${FOR_EVER}.`);
 }
-
-const writeOut = (text: string): void => {
-  process.stdout.write(text);
-};

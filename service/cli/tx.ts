@@ -1,11 +1,11 @@
 import { Command, InvalidArgumentError } from "commander";
 import { type Hex, isHex, toHex } from "../../core/bytes.ts";
 import { isPublicKey } from "../../core/identity.ts";
-import { type AdminClient, AdminError, createAdminClient } from "../admin-client.ts";
+import { type AdminClient, AdminError } from "../admin-client.ts";
 import { TEST_ACCOUNTS, testAccountKey } from "../chain/genesis.ts";
 import { signTransfer } from "../chain/transfer.ts";
 import { KEY_BYTES, rawPublicKey } from "../ed25519.ts";
-import { UserError } from "./errors.ts";
+import { withAdmin } from "./with-admin.ts";
 
 interface Flags {
   readonly admin: string;
@@ -56,11 +56,7 @@ async function run({ json, admin, from, count, ...given }: Flags): Promise<void>
   const print = (sent: Sent): void => {
     process.stdout.write(json ? `${JSON.stringify(sent)}\n` : `${sent.hash} nonce ${sent.nonce}\n`);
   };
-  try {
-    await sendPayments(createAdminClient(admin), payments, print);
-  } catch (error) {
-    throw error instanceof AdminError ? new UserError(error.message) : error;
-  }
+  await withAdmin(admin, (client) => sendPayments(client, payments, print));
 }
 
 export interface Payments {
