@@ -6,6 +6,7 @@ export type NodeStatus = z.infer<typeof statusSchema>;
 type AccountStatus = z.infer<typeof accountSchema>;
 type BlockStatus = z.infer<typeof blockSchema>;
 type PeerStatus = z.infer<typeof peerSchema>;
+export type AddressStatus = z.infer<typeof addressSchema>;
 export type BanStatus = z.infer<typeof banSchema>;
 
 /** The three pools by their names in the API. */
@@ -34,6 +35,8 @@ export interface AdminClient {
   readonly setRole: (role: "producer" | "worker", enabled: boolean) => Promise<void>;
   /** Keeps the node connected with an address; the connection comes later. */
   readonly dial: (address: string) => Promise<void>;
+  /** The whole address book, in the order of the addresses. */
+  readonly addresses: () => Promise<readonly AddressStatus[]>;
   /** All bans, in the order of their ids. */
   readonly bans: () => Promise<readonly BanStatus[]>;
   /** @param id a peer id, or an address group as `20.30.40.0/24`; @param forMs null: for ever */
@@ -92,16 +95,16 @@ export function createAdminClient(admin: string): AdminClient {
     dial: async (address) => {
       await request(z.unknown(), "/v1/peers", { address });
     },
-    bans: async () => {
-      const all: BanStatus[] = [];
-      for (let after: string | null = ""; after !== null; ) {
-        const query: string = `limit=${BANS_PAGE}&after=${encodeURIComponent(after)}`;
-        const page: z.infer<typeof bansSchema> = await request(bansSchema, `/v1/bans?${query}`);
-        all.push(...page.bans);
-        after = page.next;
-      }
-      return all;
-    },
+    addresses: () =>
+      everyPage("/v1/addresses", async (path) => {
+        const { addresses, next } = await request(addressesSchema, path);
+        return { items: addresses, next };
+      }),
+    bans: () =>
+      everyPage("/v1/bans", async (path) => {
+        const { bans, next } = await request(bansSchema, path);
+        return { items: bans, next };
+      }),
     ban: (id, forMs) => request(banSchema, "/v1/bans", { id, forMs }),
     unban: async (id) => {
       await request(z.unknown(), `/v1/bans/${encodeURIComponent(id)}`, undefined, "DELETE");
@@ -153,8 +156,18 @@ const blockSchema = z.object({
 const peerSchema = z.object({ id: z.string(), bytesIn: z.number() });
 const peersSchema = z.object({ peers: z.array(peerSchema) });
 
-/** The most that one answer has. */
-const BANS_PAGE = 1_000;
+const addressSchema = z.object({
+  address: z.string(),
+  /** Tried: the node has found its peer there. */
+  table: z.enum(["fresh", "tried"]),
+  source: z.object({ id: z.string(), address: z.string() }),
+  lastSuccess: z.string().nullable(),
+  failures: z.number(),
+  /** Null: now. */
+  nextDial: z.string().nullable(),
+  anchor: z.boolean(),
+});
+const addressesSchema = z.object({ addresses: z.array(addressSchema), next: z.string().nullable() });
 
 const banSchema = z.object({
   id: z.string(),
@@ -170,6 +183,23 @@ const submittedSchema = z.object({ hash: z.string() });
 const accountSchema = z.object({ nonce: z.number(), nextNonce: z.number() });
 
 const problemSchema = z.object({ title: z.string().optional(), detail: z.string().optional() });
+
+/** The most that one answer has. */
+const PAGE = 1_000;
+
+/** @param pageAt fetches one page of a list that is in the order of texts */
+async function everyPage<T>(
+  path: string,
+  pageAt: (path: string) => Promise<{ readonly items: readonly T[]; readonly next: string | null }>,
+): Promise<readonly T[]> {
+  const all: T[] = [];
+  for (let after: string | null = ""; after !== null; ) {
+    const page = await pageAt(`${path}?limit=${PAGE}&after=${encodeURIComponent(after)}`);
+    all.push(...page.items);
+    after = page.next;
+  }
+  return all;
+}
 
 function baseUrl(admin: string): string {
   const text = admin.includes("://") ? admin : `http://${admin}`;

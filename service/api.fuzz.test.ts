@@ -99,6 +99,7 @@ const known = fc.constantFrom(
   "/v1/producer",
   "/v1/worker",
   `/v1/peers/${node.peerId}`,
+  "/v1/addresses",
   "/v1/bans",
   `/v1/bans/${node.peerId}`,
   "/v1/bans/20.30.40.0%2F24",

@@ -39,7 +39,8 @@ export const banBody = z.strictObject({
   id: z.string(),
   forMs: z.int().min(1).max(BAN_FOR_MS_MAX).nullable().default(BAN_MS),
 });
-export const bansQuery = z.strictObject({ limit: limit(PAGE_DEFAULT), after: z.string().default("") });
+/** Of a list in the order of texts. */
+export const textPageQuery = z.strictObject({ limit: limit(PAGE_DEFAULT), after: z.string().default("") });
 export const enabledBody = z.strictObject({ enabled: z.boolean() });
 export const bytesBody = z.strictObject({
   bytes: z

@@ -6,6 +6,7 @@ import type { FetchedPool } from "../../core/pools.ts";
 import type { CommandResult } from "../../core/services.ts";
 import type { Clock } from "../clock.ts";
 import type { CommandOf, RunningNode } from "../node.ts";
+import { addressesView } from "./address-views.ts";
 import { bansView, banView } from "./ban-views.ts";
 import { blocksView, blockView } from "./chain-views.ts";
 import { createMetrics } from "./metrics.ts";
@@ -22,7 +23,6 @@ import { Problem, type ProblemKind } from "./problem.ts";
 import {
   addressBody,
   banBody,
-  bansQuery,
   blocksQuery,
   body,
   bytesBody,
@@ -34,6 +34,7 @@ import {
   peerIdParameter,
   query,
   subjectOf,
+  textPageQuery,
 } from "./requests.ts";
 import { statusView } from "./views.ts";
 
@@ -46,6 +47,7 @@ export const RESOURCES: readonly { readonly path: RegExp; readonly allow: string
   { path: /^\/v1\/status$/, allow: "GET, HEAD" },
   { path: /^\/v1\/peers$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/peers\/[^/]+$/, allow: "DELETE" },
+  { path: /^\/v1\/addresses$/, allow: "GET, HEAD" },
   { path: /^\/v1\/bans$/, allow: "GET, HEAD, POST" },
   { path: /^\/v1\/bans\/[^/]+$/, allow: "DELETE" },
   { path: /^\/v1\/(transactions|snarks)$/, allow: "GET, HEAD, POST" },
@@ -73,6 +75,8 @@ export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock)
 }
 
 function addPeerRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
+  app.get("/v1/addresses", (request) => addressesView(node.state(), query(request, textPageQuery)));
+
   app.get("/v1/peers", () => ({ peers: peersView(node.state(), node.traffic) }));
 
   app.post("/v1/peers", async (request, reply) => {
@@ -94,7 +98,7 @@ function addPeerRoutes(app: FastifyInstance, node: RunningNode, command: RunComm
 
 /** Bans are named by what they are of: a peer id, or an address group, whose slash is escaped in a path. */
 function addBanRoutes(app: FastifyInstance, node: RunningNode, command: RunCommand): void {
-  app.get("/v1/bans", (request) => bansView(node.state(), query(request, bansQuery)));
+  app.get("/v1/bans", (request) => bansView(node.state(), query(request, textPageQuery)));
 
   app.post("/v1/bans", async (request, reply) => {
     const { id, forMs } = body(request, banBody);

@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { addressesCommand } from "./addresses.ts";
 import { bansCommand } from "./bans.ts";
 import { devnetCommand } from "./devnet.ts";
 import { reportOf } from "./errors.ts";
@@ -22,6 +23,7 @@ export function buildProgram(): Command {
     .addCommand(nodeCommand())
     .addCommand(txCommand())
     .addCommand(bansCommand())
+    .addCommand(addressesCommand())
     .addCommand(replayCommand())
     .addCommand(fuzzCommand())
     .addCommand(keyCommand())

@@ -204,8 +204,9 @@ function nodeThat(name: string, submit: AdminClient["submit"]): FedNode {
     throw new Error("the feed only submits");
   };
   const client = { status: unused, pool: unused, account: unused, block: unused, peers: unused };
-  const changes = { setRole: unused, dial: unused, bans: unused, ban: unused, unban: unused };
-  return { name, client: { ...client, ...changes, url: "", submit } };
+  const lists = { addresses: unused, bans: unused };
+  const changes = { setRole: unused, dial: unused, ban: unused, unban: unused };
+  return { name, client: { ...client, ...lists, ...changes, url: "", submit } };
 }
 
 const feedOf = (
