@@ -16,7 +16,8 @@ const FAULTS = [3, 9] as const;
 const FAULT_SPREAD_MS = 15_000;
 const STANDSTILL_MS = [1_000, 40_000] as const;
 const DOWN_MS = [100, 40_000] as const;
-const LEAP_MS_MAX = 5_000;
+/** Of all clocks together: signals of two that are a minute apart are stale. */
+const LEAPS_MS_MAX = 58_000;
 /** A silently broken link is noticed by the transport as late as this. */
 const NOTICE_MS = 13_000;
 /** Strikes keep a peer away for half an hour, and whoever was declined is not named for ten minutes. */
@@ -60,9 +61,10 @@ export function playRelay(seed: number, observers: readonly ClusterObserver[]): 
   for (let node = 1; node < nodes; node++) {
     cluster.clock.after(random.int(5_000), () => void cluster.dial(node, SEED_NODE));
   }
+  const leaps = { leftMs: LEAPS_MS_MAX };
   const faults = random.between(...FAULTS);
   for (let number = 0; number < faults; number++) {
-    fail(cluster, random, onOffer);
+    fail(cluster, random, onOffer, leaps);
     submitSome(cluster, random, number, submissions);
     cluster.runFor(random.int(FAULT_SPREAD_MS));
   }
@@ -97,7 +99,7 @@ interface OnOffer {
   run: (relay: number) => void;
 }
 
-function fail(cluster: Cluster, random: Random, onOffer: OnOffer): void {
+function fail(cluster: Cluster, random: Random, onOffer: OnOffer, leaps: { leftMs: number }): void {
   const node = random.int(cluster.nodes.length);
   const other = (node + 1 + random.int(cluster.nodes.length - 1)) % cluster.nodes.length;
   const restartLater = (index: number): void => {
@@ -119,7 +121,11 @@ function fail(cluster: Cluster, random: Random, onOffer: OnOffer): void {
       if (cluster.node(node).isAlive())
         cluster.crash(node, random.between(1, 60), random.int(5), random.between(...DOWN_MS));
     },
-    () => cluster.node(node).leap(random.int(LEAP_MS_MAX)),
+    () => {
+      const ms = random.int(leaps.leftMs);
+      leaps.leftMs -= ms;
+      cluster.node(node).leap(ms);
+    },
     () => {
       onOffer.left = random.between(1, 3);
       // With the offer on its way, or before it has left.
