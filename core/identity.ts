@@ -2,6 +2,7 @@ import { ed25519 } from "@noble/curves/ed25519.js";
 import { base58 } from "@scure/base";
 import { concatBytes, fromHex, type Hex, toHex } from "./bytes.ts";
 import type { PeerId } from "./ids.ts";
+import { CHECKED_KEYS_MAX } from "./limits.ts";
 
 /** Identity multihash of a libp2p PublicKey protobuf with an ed25519 key: what every `12D3KooW...` starts with. */
 const PREFIX = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20);
@@ -28,6 +29,21 @@ export const peerPublicKey = (peerId: PeerId): Hex => toHex(base58.decode(peerId
 
 /** True for the canonical encoding of a point of the curve that is not of small order (section 3). */
 export function isPublicKey(publicKey: Hex): boolean {
+  const known = checked.get(publicKey);
+  if (known !== undefined) return known;
+  const isOne = isPoint(publicKey);
+  if (checked.size >= CHECKED_KEYS_MAX) checked.clear();
+  checked.set(publicKey, isOne);
+  return isOne;
+}
+
+/**
+ * To find out takes as long as handling ten messages, and the same keys come again with every offer and every address
+ * that is told. The answer for a key is always the same, so that it is remembered changes nothing that can be seen.
+ */
+const checked = new Map<Hex, boolean>();
+
+function isPoint(publicKey: Hex): boolean {
   try {
     return !ed25519.Point.fromBytes(fromHex(publicKey)).isSmallOrder();
   } catch {

@@ -80,6 +80,9 @@ export const EXCHANGE_ANSWER_MS = 10_000;
 /** As CANDIDATES_HOLD_MS, when the answer goes by a relay. */
 export const RELAYED_CANDIDATES_HOLD_MS = 1_000;
 
+/** Keys of which it is remembered whether they are any: four times as many as the addresses in the book. */
+export const CHECKED_KEYS_MAX = 4_096;
+
 // Admission (3.2): token buckets and half-open connections
 export const ADMISSION_IP_BURST = 8;
 export const ADMISSION_IP_PER_SECOND = 0.5;
