@@ -10,6 +10,7 @@ import {
 } from "../core/limits.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { Attempt, State } from "../core/state.ts";
+import { isChosen } from "./attempts.ts";
 import { refill, spend } from "./buckets.ts";
 import type { StateDraft } from "./rules.ts";
 
@@ -25,14 +26,12 @@ export function hasRoom(state: State, peerId: PeerId): boolean {
 }
 
 export function hasRoomForStrangers(state: State): boolean {
-  let incoming = 0;
-  for (const { live, dialing } of state.peers.values()) {
-    if (live === null ? dialing === null : live.direction === "incoming") incoming += 1;
-  }
-  return state.peers.size < state.config.peersMax && incoming < incomingMax(state);
+  let strangers = 0;
+  for (const peer of state.peers.values()) if (!isChosen(state, peer)) strangers += 1;
+  return state.peers.size < state.config.peersMax && strangers < incomingMax(state);
 }
 
-/** Slots for who dials us: the others are for our own dials. */
+/** Slots for who dials us, or is named by a relay: the others are for our own dials. */
 export const incomingMax = ({ config: { peersMax } }: State): number => peersMax - outgoingReserve(peersMax);
 
 /** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */

@@ -4,7 +4,7 @@ import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Reason } from "../core/reasons.ts";
 import type { SignalReply } from "../core/services.ts";
-import type { Attempt, State } from "../core/state.ts";
+import type { Attempt, Peer, State } from "../core/state.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { attemptOf, forgetWake, updateAttempt, updatePeer, wakeAt } from "./state.ts";
 import { backOff } from "./targets.ts";
@@ -58,6 +58,15 @@ export const addressReached = ({ selected, remote }: Pick<Attempt, "selected" | 
 
 export const groupReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
   selected === null ? (remote?.group ?? "") : addressGroup(selected);
+
+/**
+ * Dialed at an address, by our choice or our operator's. Who was named by a relay was chosen by the relay, like anybody
+ * who dials us: it must not take what is kept for our own choice (P25).
+ */
+export function isChosen({ attempts }: State, { live, dialing }: Peer): boolean {
+  const attemptId = live?.attemptId ?? dialing;
+  return attemptId !== null && attempts.get(attemptId)?.target != null;
+}
 
 /** Still on its way to ready. */
 export const isUnfinished = (attempt: Attempt | undefined): boolean =>

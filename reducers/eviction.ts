@@ -2,7 +2,7 @@ import type { ConnectionAction } from "../core/actions.ts";
 import { EVICTION_PROTECTED_MAX, EVICTION_SLOTS_MIN } from "../core/limits.ts";
 import type { LivePeer, State } from "../core/state.ts";
 import { incomingMax } from "./admission-budgets.ts";
-import { groupReached } from "./attempts.ts";
+import { groupReached, isChosen } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
 
 /**
@@ -22,7 +22,7 @@ export const eviction: Rules<Extract<ConnectionAction, { type: "connection/makeR
   },
 };
 
-/** An incoming peer that may have to go. */
+/** A peer that may have to go. */
 interface Incoming {
   readonly live: LivePeer;
   readonly group: string;
@@ -37,11 +37,13 @@ function isCrowded(state: State): boolean {
 }
 
 /** Those whom we dial, or are told to, are ours to choose: they never give way to others. */
-function incomingOf({ peers, attempts, targets }: State): readonly Incoming[] {
+function incomingOf(state: State): readonly Incoming[] {
+  const { peers, attempts, targets } = state;
   const wanted = new Set([...targets.values()].map(({ address }) => address.peerId));
   const incoming: Incoming[] = [];
-  for (const { peerId, live } of peers.values()) {
-    if (live?.direction !== "incoming" || wanted.has(peerId)) continue;
+  for (const peer of peers.values()) {
+    const { peerId, live } = peer;
+    if (live === null || isChosen(state, peer) || wanted.has(peerId)) continue;
     const attempt = attempts.get(live.attemptId);
     incoming.push({ live, group: attempt === undefined ? "" : groupReached(attempt) });
   }

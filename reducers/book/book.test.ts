@@ -26,7 +26,7 @@ import { REJECTIONS } from "../../core/reasons.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config, LivePeer, State } from "../../core/state.ts";
 import { brokenInvariants } from "../invariants.ts";
-import { control, request, response, say } from "../testing/messages.ts";
+import { control, discovery, request, response, say } from "../testing/messages.ts";
 import { freshRequestId, type Party, party, type TestNode, testNode } from "../testing/node.ts";
 import {
   closeTransport,
@@ -37,17 +37,20 @@ import {
   sayHello,
   type TestPeer,
 } from "../testing/peers.ts";
-import { effectsOf, requestsTo, sentOn } from "../testing/results.ts";
+import { effectOf, effectsOf, requestsTo, sentOn } from "../testing/results.ts";
 import {
   addressOf,
   continueDial,
   dialTo,
+  envelopeAround,
   FINGERPRINT,
   multiaddrOf,
   offerFrom,
   rejectionOf,
 } from "../testing/signals.ts";
+import { lacksPeers } from "./look.ts";
 import { worstOf } from "./rotate.ts";
+import { outgoingCount } from "./soon.ts";
 
 const ASK: RpcRequest = { tag: "peers" };
 
@@ -354,6 +357,34 @@ describe("addresses: dialing", () => {
     expect(connectedWith({ peersMin: 1, peersMax: 8 })).toEqual([5, 2]);
     expect(connectedWith({ peersMin: 12, peersMax: 32 })).toEqual([12, 9]);
     expect(connectedWith({ peersMin: 9, peersMax: 5 })).toEqual([5, 2]);
+  });
+
+  test("P25: whom a relay names is not of our choice: it takes no slot that is kept for that, and may have to go", () => {
+    const node = knowing(
+      [],
+      Array.from({ length: 60 }, (_, number) => somewhere(number)),
+    );
+    const relay = readyPeer(node, "relay");
+    for (let number = 0; number < 7; number++) {
+      const { publicKey, peerId } = party(`named ${number}`);
+      say(node, relay.attemptId, discovery({ tag: "getNext" }));
+      const { effects } = say(node, relay.attemptId, discovery({ tag: "discovered", target: publicKey }));
+      const { attemptId } = effectOf(effects, "effect/createOffer");
+      const sealed = continueDial(node, attemptId, effects, "awaitingReply");
+      expect(sentOn(sealed, relay.attemptId).map(({ message }) => message.tag)).toContain("accept");
+      say(node, relay.attemptId, discovery({ tag: "answer", reply: envelopeAround(new Uint8Array(1)) }));
+      continueDial(node, attemptId, []);
+      openTransport(node, attemptId);
+      sayHello(node, attemptId);
+      expect(node.state.peers.get(peerId)?.live?.direction).toBe("outgoing");
+    }
+    expect(outgoingCount(node.state)).toBe(0);
+    expect(lacksPeers(node.state)).toBe(true);
+    for (let number = 0; number < 15; number++) readyPeer(node, `came ${number}`);
+    const { attemptId } = offerFrom(node, party("one too many"));
+    openTransport(node, attemptId);
+    sayHello(node, attemptId);
+    expect([...node.state.peers.values()].filter(({ live }) => live !== null)).toHaveLength(23);
   });
 
   test("P17: unproven addresses: one dial per IP and minute, one per group and 10 s", () => {

@@ -4,6 +4,7 @@ import { ROTATE_BEHIND_MIN, ROTATE_MS } from "../../core/limits.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { LivePeer, Promptness, State } from "../../core/state.ts";
 import { outgoingReserve } from "../admission-budgets.ts";
+import { isChosen } from "../attempts.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { anchorsOf } from "./kept.ts";
@@ -34,12 +35,9 @@ export function rotate(draft: StateDraft, context: Context): void {
 }
 
 /** Who is being dialed may never come: nobody leaves for that one. */
-function liveCounts({ peers }: State): { readonly live: number; readonly outgoing: number } {
-  const directions = [...peers.values()].flatMap(({ live }) => (live === null ? [] : [live.direction]));
-  return {
-    live: directions.length,
-    outgoing: directions.filter((direction) => direction === "outgoing").length,
-  };
+function liveCounts(state: State): { readonly live: number; readonly outgoing: number } {
+  const live = [...state.peers.values()].filter((peer) => peer.live !== null);
+  return { live: live.length, outgoing: live.filter((peer) => isChosen(state, peer)).length };
 }
 
 function dismissWorst(draft: StateDraft, { propose }: Context): void {
@@ -53,8 +51,9 @@ function dismissWorst(draft: StateDraft, { propose }: Context): void {
 export function worstOf(state: State): LivePeer | undefined {
   const kept = new Set<PeerId>(anchorsOf(state).map(({ peerId }) => peerId));
   let worst: LivePeer | undefined;
-  for (const { peerId, live } of state.peers.values()) {
-    if (live?.direction !== "outgoing" || kept.has(peerId) || isWanted(state, live)) continue;
+  for (const peer of state.peers.values()) {
+    const { peerId, live } = peer;
+    if (live === null || !isChosen(state, peer) || kept.has(peerId) || isWanted(state, live)) continue;
     if (worst === undefined || isWorse(state, live, worst)) worst = live;
   }
   return worst;

@@ -1,5 +1,6 @@
 import { BOOK_LOOK_MS, BOOK_SOON_MS } from "../../core/limits.ts";
 import type { State } from "../../core/state.ts";
+import { isChosen } from "../attempts.ts";
 import type { StateDraft } from "../rules.ts";
 import { wakeAt } from "../state.ts";
 
@@ -17,7 +18,6 @@ export function lookSoon(draft: StateDraft): void {
 /** Peers that we have chosen ourselves, those that are being dialed included. */
 export function outgoingCount(state: State): number {
   let count = 0;
-  for (const { live, dialing } of state.peers.values())
-    if (live === null ? dialing !== null : live.direction === "outgoing") count += 1;
+  for (const peer of state.peers.values()) if (isChosen(state, peer)) count += 1;
   return count;
 }
