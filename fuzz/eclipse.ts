@@ -1,90 +1,264 @@
-import { addressGroup } from "../core/address.ts";
-import {
-  type AddressBook,
-  type BookEntry,
-  bookGroup,
-  emptyBook,
-  fail,
-  hear,
-  pick,
-  prove,
-  type Source,
-} from "../core/address-book.ts";
-import type { PeerId } from "../core/ids.ts";
-import { OUTGOING_RESERVE } from "../core/limits.ts";
-import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
-import { numberedPeer } from "../core/numbered-peers.fixture.ts";
-import { createRng, drawHex, drawInt } from "../core/rng.ts";
+import { assert } from "../core/assert.ts";
+import type { DiscoveryMessage } from "../core/channels/discovery.ts";
+import type { AttemptId, PeerId, RequestId } from "../core/ids.ts";
+import { PEERS_ANSWER_MAX, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
+import { formatMultiaddr } from "../core/multiaddr.ts";
+import { type Config, DEFAULT_ADMISSION, initialState, type State } from "../core/state.ts";
+import { outgoingReserve } from "../reducers/admission-budgets.ts";
+import { keptBook, withBook } from "../reducers/book/kept.ts";
+import { CHAIN, CHAIN_ID, START_MS } from "../reducers/testing/chain.ts";
+import { createLoneCore, type LoneCore, type LoneWorld, SEALED, type Stranger } from "./lone-core.ts";
+import { type Clock, createClock } from "./sim-clock.ts";
+import { identityOf } from "./sim-identity.ts";
+import { createRandom, type Random } from "./sim-random.ts";
 
 /**
- * A node without a past that knows nobody but by gossip, of which an attacker makes four fifths: does it find an honest
- * peer of its own choice? The attacker has few groups of addresses, as many hosts in them as it likes, and always room.
+ * A node that starts without a past among attackers: it is the production core, with all its rules; the others are
+ * stand-ins. The attacker has a fifth of the groups of addresses, makes four fifths of all that is told, wants ten
+ * times as many slots as there are for who comes, takes every dial and never leaves. Does the node keep an honest peer
+ * of its own choice?
  */
 export interface EclipseOptions {
   readonly seed: number;
-  /** Of a hundred dials of an honest node: so many come in, however full it is. */
+  /** Between the cold start and the crash, and after that until the end. */
+  readonly lifeMs: number;
+  /** Of a hundred dials of an honest node so many come in; half of the others find nobody, half no slot. */
   readonly honestPercent: number;
+  readonly peersMax: number;
+}
+
+export const DEFAULT_ECLIPSE = { lifeMs: 300_000, honestPercent: 70, peersMax: 32 } as const;
+
+/** At the end of a life. */
+export interface Peerage {
+  /** Peers of its own choice: dialed, and by nobody's order. */
+  readonly chosen: number;
+  readonly chosenHonest: number;
+  readonly incoming: number;
+  readonly incomingHonest: number;
+}
+
+export interface EclipsePlayed {
+  readonly beforeCrash: Peerage;
+  readonly atEnd: Peerage;
+  /** Of all addresses that were told. */
+  readonly attackedPercent: number;
 }
 
 const GROUPS = 80;
 const ATTACKED_GROUPS = 16;
-const TELLERS = 10;
-const HONEST_TELLERS = 2;
-const TOLD_BY_EACH = 40;
-const NOW_MS = 1_800_000_000_000;
-const DIALS_MAX = 200;
+const HOSTS_PER_GROUP = 6;
+const ATTACKERS_PER_GROUP = 40;
+const INBOUND_PER_SLOT = 10;
+const ATTACKED_SHARE = 0.8;
+const SEEDS_COUNT = 10;
+const SEED_NUMBER = 250;
+const TOLD_BY_SEED = 40;
+const SEED_STAYS_MS = 2_000;
+const DOWN_MS = 10_000;
+/** All attackers have tried to come within this time. */
+const COME_MS = 60_000;
+/** An attacker that was sent away, or refused, is back after some of this time. */
+const BACK_MS = 600_000;
+const HONEST_DIALS_MS = 20_000;
+/** An attacker offers as relay again after this time. */
+const RELAY_AGAIN_MS = 1_000;
+const HONEST_STAYS_MS = 1_200_000;
 
-/** @returns how many of its outgoing peers are honest, when it has as many as it wants */
-export function playEclipse({ seed, honestPercent }: EclipseOptions): number {
-  const holder = { rng: createRng(seed.toString(16).padStart(64, "0")) };
-  let book: AddressBook = emptyBook(drawHex(holder, 32));
-  for (let teller = 0; teller < TELLERS; teller++) {
-    const isHonest = teller < HONEST_TELLERS;
-    const source = sourceOf(isHonest ? honestGroup(holder) : attackedGroup(holder), teller);
-    for (let told = 0; told < TOLD_BY_EACH; told++) {
-      const group = isHonest ? honestGroup(holder) : attackedGroup(holder);
-      book = hear(book, addressAt(group, 1 + drawInt(holder, 250)), source);
-    }
-  }
-  const chosen = new Map<PeerId, boolean>();
-  const groups = new Set<string>();
-  for (let dials = 0; chosen.size < OUTGOING_RESERVE && dials < DIALS_MAX; dials++) {
-    const isFree = ({ address, nextMs }: BookEntry): boolean =>
-      nextMs <= NOW_MS && !chosen.has(address.peerId);
-    // As reducers/book/look.ts does.
-    const entry = pick(book, holder, isFree, groups) ?? pick(book, holder, isFree);
-    if (entry === null) break;
-    const { address, source } = entry;
-    const isHonest = groupNumber(address) >= ATTACKED_GROUPS;
-    if (isHonest && drawInt(holder, 100) >= honestPercent) {
-      book = fail(book, formatMultiaddr(address), NOW_MS + 1);
-      continue;
-    }
-    book = prove(book, address, source, NOW_MS);
-    chosen.set(address.peerId, isHonest);
-    groups.add(bookGroup(address));
-  }
-  return [...chosen.values()].filter(Boolean).length;
+export function playEclipse(options: EclipseOptions): EclipsePlayed {
+  const { seed, peersMax } = options;
+  const clock = createClock(START_MS);
+  const config = configOf(peersMax);
+  const world = createWorld(clock, options, config);
+  const begin = (life: number): State =>
+    initialState(config, `${life}${seed.toString(16)}`.padStart(64, "0"), clock.nowMs);
+
+  const first = world.live(begin(1));
+  const beforeCrash = peerageOf(first.state);
+  first.kill();
+  clock.advanceTo(clock.nowMs + DOWN_MS);
+  const second = world.live(withBook(begin(2), keptBook(first.state)));
+  return { beforeCrash, atEnd: peerageOf(second.state), attackedPercent: world.attackedPercent() };
 }
 
-type Holder = Parameters<typeof drawInt>[0];
+function createWorld(clock: Clock, { seed, lifeMs, honestPercent }: EclipseOptions, config: Config) {
+  const random = createRandom(seed);
+  const told = { all: 0, attacked: 0 };
+  const connected = new Set<PeerId>();
+  const coming = ATTACKERS.slice(0, INBOUND_PER_SLOT * incomingMaxOf(config));
+  const isComing = new Set(coming);
+  let core: LoneCore;
+  let requests = 0;
 
-const attackedGroup = (holder: Holder): number => drawInt(holder, ATTACKED_GROUPS);
-const honestGroup = (holder: Holder): number => ATTACKED_GROUPS + drawInt(holder, GROUPS - ATTACKED_GROUPS);
+  /** For as long as this process is there. */
+  const later = (ms: number, run: () => void): void => {
+    const current = core;
+    clock.after(ms, () => {
+      if (core === current) run();
+    });
+  };
 
-const hostOf = (group: number, number: number): string => `20.1.${group}.${number}`;
+  const attack = (who: Stranger, afterMs: number): void =>
+    later(afterMs, () => {
+      if (!connected.has(peerIdOf(who))) core.knock(who, () => attack(who, backMs()));
+    });
+  const backMs = (): number => random.between(BACK_MS / 2, BACK_MS);
 
-const addressAt = (group: number, number: number): DialAddress => ({
-  scheme: "http",
-  hostKind: "ip4",
-  host: hostOf(group, number),
-  port: 7_300,
-  peerId: numberedPeer(256 * group + number),
-});
+  const honestDials = (): void =>
+    later(random.between(0, 2 * HONEST_DIALS_MS), () => {
+      const who = anyOf(random, HONEST);
+      if (!connected.has(peerIdOf(who))) core.knock(who, () => {});
+      honestDials();
+    });
 
-const sourceOf = (group: number, teller: number): Source => ({
-  peerId: numberedPeer(1_000_000 + teller),
-  remoteAddress: hostOf(group, 254 - teller),
-});
+  /** At any time at least four fifths of all that was told is the attacker's: the honest have heard of it too. */
+  function addressesOf(who: Stranger): readonly string[] {
+    const count = isSeed(who) ? TOLD_BY_SEED : PEERS_ANSWER_MAX;
+    const least = Math.ceil(ATTACKED_SHARE * (told.all + count) - told.attacked);
+    const attacked = isAttacker(who) ? count : Math.max(0, Math.min(count, least));
+    told.all += count;
+    told.attacked += attacked;
+    return [...drawn(random, ATTACKERS, attacked), ...drawn(random, HONEST, count - attacked)].map(
+      ({ address }) => formatMultiaddr(address),
+    );
+  }
 
-const groupNumber = ({ host }: DialAddress): number => Number(addressGroup(host).split(".")[2]);
+  function relay(who: Stranger, attemptId: AttemptId, said: DiscoveryMessage): void {
+    const answer = (message: DiscoveryMessage): void =>
+      core.say(attemptId, { channel: "signaling/discovery", message });
+    if (said.tag === "discover")
+      answer({ tag: "discovered", target: anyOf(random, ATTACKERS).identity.publicKey });
+    if (said.tag === "accept") answer({ tag: "answer", reply: SEALED });
+    if (said.tag === "accept" || said.tag === "reject")
+      later(RELAY_AGAIN_MS, () => {
+        if (connected.has(peerIdOf(who))) answer({ tag: "getNext" });
+      });
+  }
+
+  const world: LoneWorld = {
+    strangerOf,
+    dialed: (who) => {
+      if (connected.has(peerIdOf(who))) return "alreadyConnected";
+      if (isAttacker(who) || isSeed(who) || random.int(100) < honestPercent) return "taken";
+      return random.chance(0.5) ? "capacity" : "unreachable";
+    },
+    ready: (who, attemptId) => {
+      connected.add(peerIdOf(who));
+      if (isAttacker(who))
+        core.say(attemptId, { channel: "signaling/discovery", message: { tag: "getNext" } });
+      else {
+        const staysMs = isSeed(who) ? SEED_STAYS_MS : random.between(0, 2 * HONEST_STAYS_MS);
+        later(staysMs, () => core.hangUp(attemptId));
+      }
+    },
+    heard: (who, attemptId, { channel, message }) => {
+      if (channel === "rpc" && message.tag === "request") {
+        const addresses = message.body.tag === "peers" ? addressesOf(who) : [];
+        const body = { tag: "peers", addresses } as const;
+        core.say(attemptId, { channel, message: { tag: "response", id: message.id, body } });
+      }
+      if (channel === "signaling/discovery" && isAttacker(who)) relay(who, attemptId, message);
+    },
+    ended: (who) => {
+      connected.delete(peerIdOf(who));
+      if (isComing.has(who)) attack(who, backMs());
+    },
+  };
+
+  return {
+    /** @returns the process after its life */
+    live: (start: State): LoneCore => {
+      core = createLoneCore(start, clock, world);
+      for (const who of coming) attack(who, random.between(0, COME_MS));
+      for (const { address } of SEEDS) {
+        core.give({ type: "command/dial", requestId: ++requests as RequestId, address });
+      }
+      honestDials();
+      core.runUntil(clock.nowMs + lifeMs);
+      return core;
+    },
+    attackedPercent: () => Math.floor((100 * told.attacked) / told.all),
+  };
+}
+
+function peerageOf({ peers, attempts, targets }: State): Peerage {
+  const peerage = { chosen: 0, chosenHonest: 0, incoming: 0, incomingHonest: 0 };
+  for (const { peerId, live } of peers.values()) {
+    const target = live === null ? null : (attempts.get(live.attemptId)?.target ?? null);
+    const isHonest = !isAttacker(strangerOf(peerId));
+    if (live?.direction === "incoming") {
+      peerage.incoming += 1;
+      if (isHonest) peerage.incomingHonest += 1;
+    } else if (target !== null && !targets.has(formatMultiaddr(target))) {
+      peerage.chosen += 1;
+      if (isHonest) peerage.chosenHonest += 1;
+    }
+  }
+  return peerage;
+}
+
+const known = new Map<PeerId, Stranger>();
+
+function strangerIn(group: number, number: number): Stranger {
+  const identity = identityOf(`eclipse ${group} ${number}`);
+  const host = `20.1.${group}.${number}`;
+  const { peerId } = identity;
+  const who = { identity, address: { scheme: "http", hostKind: "ip4", host, port: 7_300, peerId } } as const;
+  known.set(peerId, who);
+  return who;
+}
+
+function strangerOf(peerId: PeerId): Stranger {
+  const who = known.get(peerId);
+  assert(who !== undefined, "nobody else is in this world");
+  return who;
+}
+
+const peerIdOf = ({ identity }: Stranger): PeerId => identity.peerId;
+const groupOf = ({ address: { host } }: Stranger): number => Number(host.split(".")[2]);
+const isAttacker = (who: Stranger): boolean => groupOf(who) < ATTACKED_GROUPS;
+const isSeed = ({ address: { host } }: Stranger): boolean => host.endsWith(`.${SEED_NUMBER}`);
+
+const inEach = (from: number, to: number, hosts: number): readonly Stranger[] =>
+  Array.from({ length: hosts * (to - from) }, (_, index) =>
+    strangerIn(from + (index % (to - from)), 1 + Math.floor(index / (to - from))),
+  );
+const ATTACKERS = inEach(0, ATTACKED_GROUPS, ATTACKERS_PER_GROUP);
+const HONEST = inEach(ATTACKED_GROUPS, GROUPS, HOSTS_PER_GROUP);
+const SEEDS = Array.from({ length: SEEDS_COUNT }, (_, index) =>
+  strangerIn(ATTACKED_GROUPS + 5 * index, SEED_NUMBER),
+);
+
+function configOf(peersMax: number): Config {
+  const { publicKey, peerId } = identityOf("eclipse victim");
+  return {
+    publicKey,
+    peerId,
+    chainId: CHAIN_ID,
+    userAgent: "pollen/eclipse",
+    listen: `/ip4/60.1.1.1/tcp/7300/http/p2p/${peerId}`,
+    peersMax,
+    peersMin: peersMax / 2,
+    allowPrivateCandidates: false,
+    admission: DEFAULT_ADMISSION,
+    chain: CHAIN,
+    capacity: TRANSACTION_CAPACITY_DEFAULT,
+    produces: false,
+    workFee: null,
+  };
+}
+
+const incomingMaxOf = ({ peersMax }: Config): number => peersMax - outgoingReserve(peersMax);
+
+function anyOf(random: Random, all: readonly Stranger[]): Stranger {
+  const who = all[random.int(all.length)];
+  assert(who !== undefined, "there is somebody");
+  return who;
+}
+
+/** So many different ones. */
+function drawn(random: Random, all: readonly Stranger[], count: number): ReadonlySet<Stranger> {
+  const chosen = new Set<Stranger>();
+  while (chosen.size < count) chosen.add(anyOf(random, all));
+  return chosen;
+}
