@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   type AddressBook,
   type BookEntry,
+  confirm,
   emptyBook,
   fail,
   forget,
@@ -210,6 +211,17 @@ describe("address book: proof", () => {
     expect(changed.tried.keys.size).toBe(full.tried.keys.size);
   });
 
+  test("P25: who came by itself and was found has no place among the proven that are chosen, and keeps one it had", () => {
+    const [unknown, heard, chosen] = [at(1), at(2), at(3)];
+    let book = prove(hear(emptyBook(SECRET), heard, sourceIn(1)), chosen, sourceIn(1), NOW_MS - 1);
+    book = fail(book, formatMultiaddr(chosen), NOW_MS);
+    for (const address of [unknown, heard, chosen]) book = confirm(book, address, sourceIn(2), NOW_MS);
+    expect(entryOf(book, unknown)).toMatchObject({ table: "fresh", successMs: NOW_MS, source: sourceIn(2) });
+    expect(entryOf(book, heard)).toMatchObject({ table: "fresh", successMs: NOW_MS, source: sourceIn(1) });
+    expect(entryOf(book, chosen)).toMatchObject({ table: "tried", successMs: NOW_MS, failures: 0 });
+    expect(new Set(sample(book, holderOf(1), 64, always))).toEqual(new Set([unknown, heard, chosen]));
+  });
+
   test("after eight failures in a row an address is proven no more; a success in between begins anew", () => {
     const address = at(1);
     const key = formatMultiaddr(address);
@@ -262,7 +274,8 @@ describe("address book: who is told of what", () => {
     const told = sample(book, holderOf(1), 64, always);
     expect(told.length).toBe(64);
     expect(new Set(told.map(({ peerId }) => peerId)).size).toBe(64);
-    for (const address of told) expect(entryOf(book, address)).toMatchObject({ table: "tried", failures: 0 });
+    for (const address of told)
+      expect(entryOf(book, address)).toMatchObject({ successMs: NOW_MS, failures: 0 });
     expect(sample(book, holderOf(1), 64, always)).toEqual(told);
     expect(sample(book, holderOf(2), 64, always)).not.toEqual(told);
     expect(sample(book, holderOf(1), 64, () => false)).toEqual([]);

@@ -21,8 +21,8 @@ import { drawInt, type Rng } from "./rng.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /**
- * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, at which we have found the peer of
- * that key ourselves (P17). In each table every address belongs into one bucket, by a secret, its group and the group
+ * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, which we have chosen to dial and found
+ * the peer of that key there (P17). In each table every address belongs into one bucket, by a secret, its group and the group
  * of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which. Immutable; every
  * change costs O(log n).
  */
@@ -127,6 +127,22 @@ export function prove(book: AddressBook, address: DialAddress, source: Source, t
   return putTried(cleared, proven, place);
 }
 
+/**
+ * The peer of this key, which had come by itself, was found there: that is a proof, but no choice of ours. Who comes as
+ * often as it likes would otherwise fill the table from which half of our peers are chosen (P25).
+ */
+export function confirm(
+  book: AddressBook,
+  address: DialAddress,
+  source: Source,
+  timeMs: number,
+): AddressBook {
+  const key = formatMultiaddr(address);
+  const found = { successMs: timeMs, attemptMs: timeMs, failures: 0, nextMs: 0 };
+  if (!book.entries.has(key)) return putFresh(book, { address, source, ...found });
+  return { ...book, entries: book.entries.update(key, (entry) => ({ ...entry, ...found })) };
+}
+
 /** A dial has failed. After BOOK_TRIED_FAILURES in a row an address is proven no more. */
 export function fail(book: AddressBook, key: string, nextMs: number): AddressBook {
   const known = book.entries.get(key);
@@ -189,15 +205,14 @@ const NO_GROUPS: ReadonlySet<string> = new Set();
 
 /** Up to `max` proven addresses that have not failed since, at most one per peer, in random order. */
 export function sample(
-  { entries, tried }: AddressBook,
+  { entries }: AddressBook,
   holder: { rng: Rng },
   max: number,
   isWelcome: (entry: BookEntry) => boolean,
 ): readonly DialAddress[] {
-  const left = [...tried.keys.values()].flatMap((key) => {
-    const entry = entries.get(key);
-    return entry !== undefined && entry.failures === 0 && isWelcome(entry) ? [entry.address] : [];
-  });
+  const left = [...entries.values()].flatMap((entry) =>
+    entry.successMs !== null && entry.failures === 0 && isWelcome(entry) ? [entry.address] : [],
+  );
   const chosen = new Map<PeerId, DialAddress>();
   while (left.length > 0 && chosen.size < max) {
     const at = drawInt(holder, left.length);

@@ -245,11 +245,11 @@ export function applyReply(
     const { target } = attempt;
     // Its key has signed at this address, and we have a connection with it: what was to be proven.
     if (rejection === "alreadyConnected" && target !== null && liveOf(draft, attempt) !== undefined)
-      proveTarget(draft, target);
+      proveTarget(draft, target, !attempt.isVerification);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else if (attempt.target !== null && attempt.isVerification) {
     // Whatever became of the connection meanwhile: who came by itself must not become a peer of our choice by this: the connection stays the one that it is.
-    proveTarget(draft, attempt.target);
+    proveTarget(draft, attempt.target, false);
     fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
   } else {
     const checked = checkSdp(reply.sdp, "answer", mayBeLocal(draft, attempt));

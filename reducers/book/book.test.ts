@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { addressGroup } from "../../core/address.ts";
-import { hear, prove } from "../../core/address-book.ts";
+import { hear, prove, sample } from "../../core/address-book.ts";
 import type { RpcRequest } from "../../core/channels/rpc.ts";
 import { CHANNEL_NAMES } from "../../core/channels/table.ts";
 import type { Effect } from "../../core/effects.ts";
@@ -270,9 +270,13 @@ describe("addresses: proof", () => {
     continueDial(node, attemptId, effects, "openingReply");
     const refusal = rejectionOf(node, attemptId, REJECTIONS.indexOf("alreadyConnected"), 0);
     node.feed({ type: "event/envelopeOpened", attemptId, plaintext: refusal });
-    expect(entryOf(node, address)?.table).toBe("fresh");
+    expect(entryOf(node, address)?.successMs).toBeNull();
     node.feed({ type: "event/signatureChecked", attemptId, valid: true });
-    expect(entryOf(node, address)).toMatchObject({ table: "tried", failures: 0 });
+    expect(entryOf(node, address)).toMatchObject({ successMs: node.nowMs, failures: 0 });
+    // It came by itself: it is passed on, but has not chosen itself a place among those that we have chosen (P25).
+    expect(entryOf(node, address)?.table).toBe("fresh");
+    const told = sample(node.state.book.addresses, { rng: node.state.rng }, 64, () => true);
+    expect(told).toEqual([address]);
     expect(liveOf(node, peer)?.attemptId).toBe(peer.attemptId);
     closeTransport(node, attemptId);
     expect(dialed(node, passWith(node, peer, 3 * BOOK_VERIFY_AGAIN_MS))).toEqual([]);
@@ -285,7 +289,7 @@ describe("addresses: proof", () => {
     const attemptId = dialOf(node, peer);
     if (attemptId === null) throw new Error("it is dialed");
     continueDial(node, attemptId, effects);
-    expect(entryOf(node, address)).toMatchObject({ table: "tried", failures: 0 });
+    expect(entryOf(node, address)).toMatchObject({ table: "fresh", successMs: node.nowMs, failures: 0 });
     expect(node.state.attempts.get(attemptId)?.phase.tag).toBe("closing");
     expect(liveOf(node, peer)).toMatchObject({ attemptId: peer.attemptId, direction: "incoming" });
     expect(brokenInvariants(node.state)).toEqual([]);
