@@ -11,12 +11,12 @@ const mean = (counts: readonly number[]): number =>
 test("eclipse: with four fifths of all that is told and ten times the slots, an attacker owns no node", {
   timeout: runsTimeoutMs(120_000),
 }, () => {
-  const played = Array.from({ length: runs(6) }, (_, seed) => playEclipse({ ...DEFAULT_ECLIPSE, seed }));
+  const played = Array.from({ length: runs(4) }, (_, seed) => playEclipse({ ...DEFAULT_ECLIPSE, seed }));
   const lives = played.flatMap(({ beforeCrash, atEnd }) => [beforeCrash, atEnd]);
   for (const { attackedPercent } of played) expect(attackedPercent).toBeGreaterThanOrEqual(80);
   expect(Math.min(...lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(1);
   expect(mean(lives.map(({ chosen }) => chosen))).toBeGreaterThanOrEqual(7);
-  expect(mean(lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(4);
+  expect(mean(lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(4.5);
 });
 
 test("eclipse: with four fifths of all that is told, in a fifth of the groups, an attacker is a fifth of the choice", {

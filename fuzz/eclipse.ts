@@ -1,4 +1,3 @@
-import { assert } from "../core/assert.ts";
 import type { DiscoveryMessage } from "../core/channels/discovery.ts";
 import type { AttemptId, PeerId, RequestId } from "../core/ids.ts";
 import { PEERS_ANSWER_MAX, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
@@ -7,10 +6,22 @@ import { type Config, DEFAULT_ADMISSION, initialState, type State } from "../cor
 import { outgoingReserve } from "../reducers/admission-budgets.ts";
 import { keptBook, withBook } from "../reducers/book/kept.ts";
 import { CHAIN, CHAIN_ID, START_MS } from "../reducers/testing/chain.ts";
+import {
+  ATTACKERS,
+  anyOf,
+  drawn,
+  HONEST,
+  isAttacker,
+  isSeed,
+  leavesToBeChosen,
+  peerIdOf,
+  SEEDS,
+  strangerOf,
+} from "./eclipse-hosts.ts";
 import { createLoneCore, type LoneCore, type LoneWorld, SEALED, type Stranger } from "./lone-core.ts";
 import { type Clock, createClock } from "./sim-clock.ts";
 import { identityOf } from "./sim-identity.ts";
-import { createRandom, type Random } from "./sim-random.ts";
+import { createRandom } from "./sim-random.ts";
 
 /**
  * A node that starts without a past among attackers: it is the production core, with all its rules; the others are
@@ -45,24 +56,18 @@ export interface EclipsePlayed {
   readonly attackedPercent: number;
 }
 
-const GROUPS = 80;
-const ATTACKED_GROUPS = 16;
-const HOSTS_PER_GROUP = 6;
-const ATTACKERS_PER_GROUP = 40;
 const INBOUND_PER_SLOT = 10;
 const ATTACKED_SHARE = 0.8;
-const SEEDS_COUNT = 10;
-const SEED_NUMBER = 250;
 const TOLD_BY_SEED = 40;
 const SEED_STAYS_MS = 2_000;
 const DOWN_MS = 10_000;
 /** All attackers have tried to come within this time. */
-const COME_MS = 60_000;
+const COME_MS = 5_000;
 /** An attacker that was sent away, or refused, is back after some of this time. */
-const BACK_MS = 600_000;
+const BACK_MS = 300_000;
 const HONEST_DIALS_MS = 20_000;
-/** An attacker offers as relay again after this time. */
-const RELAY_AGAIN_MS = 1_000;
+/** An attacker that has hung up itself is back, and one that is a relay asks again, after this time. */
+const AGAIN_MS = 1_000;
 const HONEST_STAYS_MS = 1_200_000;
 
 export function playEclipse(options: EclipseOptions): EclipsePlayed {
@@ -84,7 +89,7 @@ export function playEclipse(options: EclipseOptions): EclipsePlayed {
 function createWorld(clock: Clock, { seed, lifeMs, honestPercent }: EclipseOptions, config: Config) {
   const random = createRandom(seed);
   const told = { all: 0, attacked: 0 };
-  const connected = new Set<PeerId>();
+  const connected = new Map<PeerId, AttemptId>();
   const coming = ATTACKERS.slice(0, INBOUND_PER_SLOT * incomingMaxOf(config));
   const isComing = new Set(coming);
   let core: LoneCore;
@@ -130,7 +135,7 @@ function createWorld(clock: Clock, { seed, lifeMs, honestPercent }: EclipseOptio
       answer({ tag: "discovered", target: anyOf(random, ATTACKERS).identity.publicKey });
     if (said.tag === "accept") answer({ tag: "answer", reply: SEALED });
     if (said.tag === "accept" || said.tag === "reject")
-      later(RELAY_AGAIN_MS, () => {
+      later(AGAIN_MS, () => {
         if (connected.has(peerIdOf(who))) answer({ tag: "getNext" });
       });
   }
@@ -138,12 +143,17 @@ function createWorld(clock: Clock, { seed, lifeMs, honestPercent }: EclipseOptio
   const world: LoneWorld = {
     strangerOf,
     dialed: (who) => {
-      if (connected.has(peerIdOf(who))) return "alreadyConnected";
+      const attemptId = connected.get(peerIdOf(who));
+      if (attemptId !== undefined && !leavesToBeChosen(who)) return "alreadyConnected";
+      if (attemptId !== undefined) {
+        core.hangUp(attemptId);
+        if (isComing.has(who)) attack(who, AGAIN_MS);
+      }
       if (isAttacker(who) || isSeed(who) || random.int(100) < honestPercent) return "taken";
       return random.chance(0.5) ? "capacity" : "unreachable";
     },
     ready: (who, attemptId) => {
-      connected.add(peerIdOf(who));
+      connected.set(peerIdOf(who), attemptId);
       if (isAttacker(who))
         core.say(attemptId, { channel: "signaling/discovery", message: { tag: "getNext" } });
       else {
@@ -197,38 +207,6 @@ function peerageOf({ peers, attempts, targets }: State): Peerage {
   return peerage;
 }
 
-const known = new Map<PeerId, Stranger>();
-
-function strangerIn(group: number, number: number): Stranger {
-  const identity = identityOf(`eclipse ${group} ${number}`);
-  const host = `20.1.${group}.${number}`;
-  const { peerId } = identity;
-  const who = { identity, address: { scheme: "http", hostKind: "ip4", host, port: 7_300, peerId } } as const;
-  known.set(peerId, who);
-  return who;
-}
-
-function strangerOf(peerId: PeerId): Stranger {
-  const who = known.get(peerId);
-  assert(who !== undefined, "nobody else is in this world");
-  return who;
-}
-
-const peerIdOf = ({ identity }: Stranger): PeerId => identity.peerId;
-const groupOf = ({ address: { host } }: Stranger): number => Number(host.split(".")[2]);
-const isAttacker = (who: Stranger): boolean => groupOf(who) < ATTACKED_GROUPS;
-const isSeed = ({ address: { host } }: Stranger): boolean => host.endsWith(`.${SEED_NUMBER}`);
-
-const inEach = (from: number, to: number, hosts: number): readonly Stranger[] =>
-  Array.from({ length: hosts * (to - from) }, (_, index) =>
-    strangerIn(from + (index % (to - from)), 1 + Math.floor(index / (to - from))),
-  );
-const ATTACKERS = inEach(0, ATTACKED_GROUPS, ATTACKERS_PER_GROUP);
-const HONEST = inEach(ATTACKED_GROUPS, GROUPS, HOSTS_PER_GROUP);
-const SEEDS = Array.from({ length: SEEDS_COUNT }, (_, index) =>
-  strangerIn(ATTACKED_GROUPS + 5 * index, SEED_NUMBER),
-);
-
 function configOf(peersMax: number): Config {
   const { publicKey, peerId } = identityOf("eclipse victim");
   return {
@@ -249,16 +227,3 @@ function configOf(peersMax: number): Config {
 }
 
 const incomingMaxOf = ({ peersMax }: Config): number => peersMax - outgoingReserve(peersMax);
-
-function anyOf(random: Random, all: readonly Stranger[]): Stranger {
-  const who = all[random.int(all.length)];
-  assert(who !== undefined, "there is somebody");
-  return who;
-}
-
-/** So many different ones. */
-function drawn(random: Random, all: readonly Stranger[], count: number): ReadonlySet<Stranger> {
-  const chosen = new Set<Stranger>();
-  while (chosen.size < count) chosen.add(anyOf(random, all));
-  return chosen;
-}
