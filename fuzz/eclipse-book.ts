@@ -18,7 +18,7 @@ import { createRng, drawHex, drawInt } from "../core/rng.ts";
 
 /**
  * The address book of fuzz/eclipse.ts alone: of all that was told by then, eight peers are chosen, and nobody is asked
- * again or replaced. What spoils the choice itself shows here first, and ten thousand of them take a minute.
+ * again or replaced. What spoils the choice itself shows here first, and it costs a fortieth of a whole node.
  */
 export interface BookEclipseOptions {
   readonly seed: number;
