@@ -4,6 +4,7 @@ import {
   ADMISSION_BUCKETS_MAX,
   ADMISSION_QUIET_MS,
   ADMISSION_QUIET_SHARE,
+  EVICTION_SLOTS_MIN,
   OUTGOING_RESERVE,
   RETRY_AFTER_MAX_S,
   RETRY_AFTER_MIN_S,
@@ -25,10 +26,20 @@ export function hasRoom(state: State, peerId: PeerId): boolean {
   return state.peers.has(peerId) || hasRoomForStrangers(state);
 }
 
-export function hasRoomForStrangers(state: State): boolean {
+export const hasRoomForStrangers = (state: State): boolean => roomForStrangers(state) > 0;
+
+/**
+ * Slots for whom a relay may name. Where somebody gives way when the last one is taken, that one is for who comes: a node
+ * that filled it itself would send somebody away to ask for another.
+ */
+export const roomForNamed = (state: State): number =>
+  roomForStrangers(state) - (incomingMax(state) < EVICTION_SLOTS_MIN ? 0 : 1);
+
+function roomForStrangers(state: State): number {
+  const { peers, config } = state;
   let strangers = 0;
-  for (const peer of state.peers.values()) if (!isChosen(state, peer)) strangers += 1;
-  return state.peers.size < state.config.peersMax && strangers < incomingMax(state);
+  for (const peer of peers.values()) if (!isChosen(state, peer)) strangers += 1;
+  return Math.min(config.peersMax - peers.size, incomingMax(state) - strangers);
 }
 
 /** Slots for who dials us, or is named by a relay: the others are for our own dials. */

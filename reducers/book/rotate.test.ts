@@ -89,6 +89,13 @@ describe("rotation by relay", () => {
     }
   });
 
+  test("P25: nobody is asked for who would take a slot that is kept for our own choice", () => {
+    const names = ["a", "b", "c", "d", "e"];
+    const full = settled([...names, "f"], { peersMax: 8 });
+    expect(asked(full.pass(2 * ROTATE_MS), full.relays)).toEqual([]);
+    rotating(settled(names, { peersMax: 8 }));
+  });
+
   test("of too many of our own choice the worst leaves first, and is not the one that is asked", () => {
     const dialing = relayNode({ peersMin: 1, peersMax: 8 });
     // Two are kept free for our own dials, and the two oldest stay.

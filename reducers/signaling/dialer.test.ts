@@ -120,6 +120,20 @@ describe("dialer: when a permit is used", () => {
     const [a] = peersNamed(node, ["a", "b"]) as [TestPeer, TestPeer];
     expect(tagsTo(onDiscovery(node, a, { tag: "getNext" }).effects, a)).toEqual([]);
   });
+
+  test.each([
+    ["what is kept for its own choice", 8, 6],
+    ["the last slot, for which somebody would give way", 16, 11],
+  ])("P25: a node that wants more asks for nobody who would take %s", (_what, peersMax, strangers) => {
+    const askedWith = (count: number): readonly string[] => {
+      const node = relayNode({ peersMin: peersMax, peersMax });
+      const names = Array.from({ length: count }, (_, index) => `stranger ${index}`);
+      const [relay] = peersNamed(node, names) as [TestPeer];
+      return tagsTo(onDiscovery(node, relay, { tag: "getNext" }).effects, relay);
+    };
+    expect(askedWith(strangers - 1)).toEqual(["discover"]);
+    expect(askedWith(strangers)).toEqual([]);
+  });
 });
 
 describe("dialer: from Discovered to a connection", () => {

@@ -6,6 +6,7 @@ import { DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
 import { drawHex } from "../../core/rng.ts";
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { Attempt, LivePeer, State } from "../../core/state.ts";
+import { roomForNamed } from "../admission-budgets.ts";
 import { holdSlot, startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import { bannedUntil, restsUntil } from "../penalties.ts";
@@ -23,11 +24,11 @@ export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
 export const canRotate = (state: State): boolean =>
   hasSlot(state, "rotation") && relaysThat(state, "permitOpen").length > 0;
 
-/** Uses one permit for each peer that is lacking. */
+/** Uses one permit for each peer that is lacking, as far as there are slots for whom relays name. */
 export function seek(draft: StateDraft, context: Context): void {
   const asked = relaysThat(draft, "asked").length;
-  const lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size - asked;
-  askRelays(draft, lacking, "lack", context);
+  const lacking = Math.min(draft.config.peersMin, draft.config.peersMax) - draft.peers.size;
+  askRelays(draft, Math.min(lacking, roomForNamed(draft)) - asked, "lack", context);
 }
 
 /** By lot: else one relay that knows nobody could be asked for ever. */
@@ -116,7 +117,7 @@ function approach(
 }
 
 const hasSlot = (state: State, purpose: SeekPurpose): boolean =>
-  purpose === "lack" ? wantsPeers(state) : !state.stopping && state.peers.size < state.config.peersMax;
+  !state.stopping && roomForNamed(state) > 0 && (purpose === "rotation" || wantsPeers(state));
 
 const isWelcome = (state: State, peerId: PeerId): boolean =>
   !state.peers.has(peerId) && bannedUntil(state, peerId) === 0 && restsUntil(state, peerId) === 0;
