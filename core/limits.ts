@@ -179,6 +179,12 @@ export const STALLED_AFTER_MS = 8_000;
 export const RATE_BURST = 64;
 export const PINGS_PER_SECOND = 0.2;
 export const REFLOORS_PER_SECOND = 1;
+/**
+ * Messages that are ignored: each of a stream that ends may leave 18 of them under way, and streams end more seldom than
+ * this refills. What comes faster is a flood.
+ */
+export const IGNORED_BURST = 256;
+export const IGNORED_PER_SECOND = 16;
 /** Our own Refloors keep this distance from the last window. */
 export const REFLOOR_INTERVAL_MS = 1_000;
 

@@ -1,5 +1,5 @@
 import { hex, type Infer, refined, string, u8, u16, u32, union } from "../codec/schema.ts";
-import { RATE_BURST, USER_AGENT_BYTES_MAX } from "../limits.ts";
+import { IGNORED_BURST, RATE_BURST, USER_AGENT_BYTES_MAX } from "../limits.ts";
 import { REASONS, type Reason } from "../reasons.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -32,6 +32,8 @@ export interface ControlState {
   readonly heardMs: number;
   /** Pings the peer may still send at once (section 4, sending rates). */
   readonly pingBudget: Budget;
+  /** Messages of the peer that may still be ignored at once, on all channels. */
+  readonly ignoredBudget: Budget;
 }
 
 /** A token bucket: `tokens` at `atMs`. */
@@ -45,4 +47,5 @@ export const freshControl = (timeMs: number): ControlState => ({
   awaitingPong: null,
   heardMs: timeMs,
   pingBudget: { tokens: RATE_BURST, atMs: timeMs },
+  ignoredBudget: { tokens: IGNORED_BURST, atMs: timeMs },
 });

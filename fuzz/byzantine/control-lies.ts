@@ -78,6 +78,9 @@ export const CONTROL_LIES: readonly ConnectionBehaviour[] = [
     return [];
   }),
   saying("a Pong that matches nothing", "4", null, ({ say }) =>
+    say(...times(200, (n) => control({ tag: "pong", n: 7_000 + n }))),
+  ),
+  saying("a flood of Pongs that match nothing", "4", "overLimit", ({ say }) =>
     say(...times(300, (n) => control({ tag: "pong", n: 7_000 + n }))),
   ),
   saying("goes on after its Goodbye", "4", null, ({ say, after, liar: { random } }) => {

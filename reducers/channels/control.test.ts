@@ -5,6 +5,7 @@ import {
   ATTEMPT_TIMEOUT_MS,
   BAN_MS,
   GOODBYE_DRAIN_MS,
+  IGNORED_BURST,
   PING_AFTER_MS,
   PONG_TIMEOUT_MS,
   STALLED_AFTER_MS,
@@ -268,7 +269,7 @@ describe("control: Goodbye", () => {
 });
 
 describe("control: keepalive", () => {
-  test("every Ping is answered with its number; a Pong that matches nothing is ignored", () => {
+  test("every Ping is answered with its number; a Pong that matches nothing is ignored, but no flood of them", () => {
     const node = testNode();
     const peer = readyPeer(node, "peer");
     const { effects } = say(node, peer.attemptId, ping(0xffffffff));
@@ -277,7 +278,12 @@ describe("control: keepalive", () => {
     ]);
     const before = liveOf(node, peer);
     expect(say(node, peer.attemptId, control({ tag: "pong", n: 5 })).effects).toEqual([]);
-    expect(liveOf(node, peer)).toEqual(before);
+    const { ignoredBudget } = liveOf(node, peer)?.control ?? {};
+    expect(liveOf(node, peer)).toEqual({ ...before, control: { ...before?.control, ignoredBudget } });
+    for (let count = 1; count < IGNORED_BURST; count++)
+      say(node, peer.attemptId, control({ tag: "pong", n: 5 }));
+    expect(liveOf(node, peer)).toBeDefined();
+    expect(endReason(say(node, peer.attemptId, control({ tag: "pong", n: 5 })))).toBe("overLimit");
   });
 
   test("P27: a silent peer gets a Ping after 10 s and is gone in at most 25 s, with a strike", () => {

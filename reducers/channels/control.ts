@@ -14,6 +14,7 @@ import { refill, spend } from "../buckets.ts";
 import { leave } from "../leave.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { attemptOf, liveAttempt, livePeer, updateAttempt, updateLive, wakeAt } from "../state.ts";
+import { ignore } from "./ignored.ts";
 
 /** Section 4: Hello, Goodbye, Ping, Pong and the keepalive. */
 
@@ -145,7 +146,11 @@ function acceptPong(
   context: Context,
 ): void {
   const live = peerId === null ? undefined : liveAttempt(draft, peerId, attemptId);
-  if (peerId === null || live?.control.awaitingPong?.n !== n) return;
+  if (peerId === null || live === undefined) return;
+  if (live.control.awaitingPong?.n !== n) {
+    ignore(draft, peerId, "control", context);
+    return;
+  }
   updateLive(draft, peerId, (changed) => {
     changed.control = { ...changed.control, awaitingPong: null, heardMs: draft.timeMs };
   });

@@ -2,9 +2,10 @@ import { CHANNELS, type ChannelMessage, type ChannelName } from "../../core/chan
 import { decode } from "../../core/codec/codec.ts";
 import type { Schema } from "../../core/codec/schema.ts";
 import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
-import type { Attempt } from "../../core/state.ts";
+import type { Attempt, State } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { livePeer, updateAttempt, updateLive } from "../state.ts";
+import { ignore } from "./ignored.ts";
 import { accuse } from "./violation.ts";
 
 /** What a peer may have sent before its Hello is here: what one permit per channel allows (section 4). */
@@ -42,8 +43,32 @@ export function receiveBytes(
   const entry = { channel, message: decoded.value } as ChannelMessage;
   // A peer that is ready before us may ping already; its budget begins when we are.
   const waits = entry.channel !== "control" || (entry.message.tag === "ping" && attempt.hello !== null);
-  if (attempt.phase.tag === "ready" || !waits) deliver(attempt, entry, context);
+  if (attempt.phase.tag === "ready" && !isUsed(draft, attempt, channel)) {
+    if (attempt.peerId !== null) ignore(draft, attempt.peerId, channel, context);
+  } else if (attempt.phase.tag === "ready" || !waits) deliver(attempt, entry, context);
   else keepEarly(draft, attempt, entry, context);
+}
+
+/** Both enable it (section 4). */
+function isUsed(state: State, { peerId }: Attempt, channel: ChannelName): boolean {
+  const live = peerId === null ? undefined : livePeer(state, peerId);
+  if (live === undefined) return false;
+  switch (channel) {
+    case "control":
+      return true;
+    case "signaling/discovery":
+      return live.discovery !== null;
+    case "signaling/exchange":
+      return live.exchange !== null;
+    case "best-tip":
+      return live.bestTip !== null;
+    case "rpc":
+      return live.rpc !== null;
+    case "streaming-rpc":
+      return live.streaming !== null;
+    default:
+      return live.pools[channel] !== null;
+  }
 }
 
 /** To the rule of its channel; not enabled, and so ignored, on a channel that one of us does not use. */

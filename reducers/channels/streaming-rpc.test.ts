@@ -4,6 +4,7 @@ import type { Effect } from "../../core/effects.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import {
   BAN_MS,
+  IGNORED_BURST,
   STALLED_AFTER_MS,
   STREAM_IDLE_MS,
   STREAM_OPEN_TIMEOUT_MS,
@@ -255,6 +256,19 @@ describe("streaming rpc: serving", () => {
     expect(sayStream(node, peer.attemptId, request(0)).actions.map(({ type }) => type)).toEqual([
       "event/message",
     ]);
+  });
+
+  test("what means nothing is ignored as long as it is no flood", () => {
+    const node = testNode();
+    const silent = readyPeer(node, "silent", { channels: channelsWithout("streaming-rpc") });
+    const done = readyPeer(node, "done");
+    sayStream(node, done.attemptId, request(0));
+    sayStream(node, done.attemptId, cancel(0));
+    for (const peer of [silent, done]) {
+      for (let count = 0; count < IGNORED_BURST; count++) sayStream(node, peer.attemptId, cancel(0));
+      expect(liveOf(node, peer)).toBeDefined();
+      expect(endReason(sayStream(node, peer.attemptId, cancel(0)))).toBe("overLimit");
+    }
   });
 
   test("a Request that overtakes the Hello is answered after it", () => {

@@ -11,6 +11,7 @@ import { attemptOf, forgetWake, liveAttempt, livePeer, updateStreaming, wakeAt }
 import { endDownload } from "../streams-ends.ts";
 import { acceptChunk, acceptManifest, loseSource, sourceEnded, sourceOf } from "../streams-fetch.ts";
 import { sending } from "../streams-sources.ts";
+import { ignore } from "./ignored.ts";
 import { accuse, type Violation } from "./violation.ts";
 
 /**
@@ -33,8 +34,9 @@ export const streamingRpc: Rules<ServingAction> = {
       const channel = channelOf(draft, peerId);
       if (live === undefined || channel === undefined) return;
       const violation = violationOf(draft, peerId, channel, message);
-      if (violation === null) receive(draft, peerId, live, message, context);
-      else accuse(live.attemptId, "streaming-rpc", violation, context);
+      if (violation !== null) accuse(live.attemptId, "streaming-rpc", violation, context);
+      else if (isLate(draft, peerId, channel, message)) ignore(draft, peerId, "streaming-rpc", context);
+      else receive(draft, peerId, live, message, context);
     },
   },
 
@@ -163,6 +165,28 @@ function violationOf(
   }
 }
 
+/** What is about a stream that has ended. */
+function isLate(
+  state: State,
+  peerId: PeerId,
+  { theirs }: StreamingChannel,
+  { tag, id }: StreamingMessage,
+): boolean {
+  const isTheirs = theirs?.id === id;
+  const isOurs = sourceOf(state, peerId, id) !== undefined;
+  switch (tag) {
+    case "request":
+      return false;
+    case "next":
+      return !isTheirs;
+    case "cancel":
+      return !isTheirs && !isOurs;
+    case "manifest":
+    case "chunk":
+      return !isOurs;
+  }
+}
+
 function violationOfNext(
   { chunks, permitted }: ServedStream,
   { from, count }: Extract<StreamingMessage, { tag: "next" }>,
@@ -214,11 +238,10 @@ function receive(
       cancelled(draft, peerId, live, message.id, context);
       return;
     case "manifest":
-      if (sourceOf(draft, peerId, message.id) !== undefined)
-        acceptManifest(draft, peerId, message.manifest, context);
+      acceptManifest(draft, peerId, message.manifest, context);
       return;
     case "chunk":
-      if (sourceOf(draft, peerId, message.id) !== undefined) acceptChunk(draft, peerId, message, context);
+      acceptChunk(draft, peerId, message, context);
   }
 }
 
