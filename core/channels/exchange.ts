@@ -23,8 +23,8 @@ export type BroughtFlow =
   | { readonly tag: "permitGiven" }
   /** The permit is too old, and counts all the same: an offer that was under way is answered None. */
   | { readonly tag: "lapsed" }
-  /** It counts no more and may be given again; until then one offer that comes late all the same is answered None. */
-  | { readonly tag: "void" }
+  /** It counts no more and may be given again; until then one offer that comes late all the same is answered None. The oldest of many is forgotten. */
+  | { readonly tag: "void"; readonly sinceMs: number }
   /** Every offer is answered in time, by the attempt that it started or by None. */
   | { readonly tag: "answering"; readonly attemptId: AttemptId };
 

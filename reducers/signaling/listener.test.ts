@@ -20,6 +20,9 @@ const bring = (node: TestNode, relay: TestPeer, from = DIALER.publicKey) =>
 const isGiven = (node: TestNode, relay: TestPeer): boolean =>
   liveOf(node, relay)?.exchange?.ours.tag === "permitGiven";
 
+const isPermitted = (node: TestNode, relay: TestPeer): boolean =>
+  isGiven(node, relay) || liveOf(node, relay)?.exchange?.ours.tag === "lapsed";
+
 const given = (node: TestNode, relays: readonly TestPeer[]): readonly TestPeer[] =>
   relays.filter((relay) => isGiven(node, relay));
 
@@ -114,6 +117,15 @@ describe("listener: permits", () => {
     expect(effectsOf(late.effects, "effect/openEnvelope")).toEqual([]);
     expect(endReason(late)).toBeUndefined();
     expect(endReason(bring(node, relay))).toBe("noPermit");
+  });
+
+  test("P36: of 40 relays that hold all their permits back, five may bring an Offer as late as that", () => {
+    const node = relayNode();
+    const relays = peersNamed(node, namesOf("relay", 40));
+    keptAlive(node, relays, 12 * 90 * SECOND_MS);
+    const late = relays.filter((relay) => !isPermitted(node, relay));
+    const answered = late.filter((relay) => endReason(bring(node, relay)) === undefined);
+    expect(answered.length).toBe(5);
   });
 
   test("a late Offer does not delay the next permit", () => {

@@ -54,9 +54,24 @@ export function lapse(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, {
     setBrought(draft, peerId, { tag: "lapsed" });
     lapseAfter(draft, peerId, attemptId, EXCHANGE_GRACE_MS);
   } else if (tag === "lapsed") {
-    setBrought(draft, peerId, { tag: "void" });
+    setBrought(draft, peerId, { tag: "void", sinceMs: draft.timeMs });
+    forgetOldestVoid(draft);
     propose({ type: "exchange/givePermits" });
   }
+}
+
+/**
+ * No more permits than may be open at a time are void. Five later ones take 90 s more, and no line is held up for so long;
+ * but relays that hold all of theirs back could bring an Offer each at once.
+ */
+function forgetOldestVoid(draft: StateDraft): void {
+  const ends = [...draft.peers.values()].flatMap(({ peerId, live }) => {
+    const ours = live?.exchange?.ours;
+    return ours?.tag === "void" ? [{ peerId, sinceMs: ours.sinceMs }] : [];
+  });
+  const [oldest] = ends.sort((a, b) => a.sinceMs - b.sinceMs);
+  if (oldest !== undefined && ends.length > EXCHANGE_PERMITS)
+    setBrought(draft, oldest.peerId, { tag: "idle" });
 }
 
 function lapseAfter(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, ms: number): void {
