@@ -23,7 +23,10 @@ export type BroughtFlow =
   | { readonly tag: "permitGiven" }
   /** The permit is too old, and counts all the same: an offer that was under way is answered None. */
   | { readonly tag: "lapsed" }
-  /** It counts no more and may be given again; until then one offer that comes late all the same is answered None. The oldest of many is forgotten. */
+  /**
+   * It counts no more and may be given again; until then one offer that comes late all the same is answered None. Of many
+   * the oldest is forgotten.
+   */
   | { readonly tag: "void"; readonly sinceMs: number }
   /** Every offer is answered in time, by the attempt that it started or by None. */
   | { readonly tag: "answering"; readonly attemptId: AttemptId };
