@@ -775,14 +775,17 @@ describe("streams: what a peer that we fetch from may say", () => {
     expect(told(said.effects, first(made))).toEqual(["0+16"]);
   });
 
-  test("chunks for what ended, however many, cost nothing and change nothing", () => {
+  test("chunks for what ended change nothing, but for how many more may be ignored", () => {
     const made = serving(A, B);
     finish(made);
-    const before = made.node.state;
+    const before = liveOf(made.node, first(made));
     for (let index = 0; index < 200; index++) {
       expect(sayStream(made.node, first(made).attemptId, chunk(0, index)).effects).toEqual([]);
     }
-    expect(made.node.state.peers).toBe(before.peers);
+    const { ignoredBudget } = liveOf(made.node, first(made))?.control ?? {};
+    const control = { ...before?.control, ignoredBudget };
+    expect(liveOf(made.node, first(made))).toEqual({ ...before, control });
+    expect(made.node.state.download).toBeNull();
     expect(STREAM_IDLE_MS).toBe(30_000);
   });
 });
