@@ -42,7 +42,8 @@ test("webrtc: what several connections send is capped together, shared equally, 
   const inOrder = Array.from({ length: MESSAGES }, (_, number) => number);
   for (const id of ids) expect(arrived.get(id)).toEqual(inOrder);
   expect(most).toBeLessThanOrEqual(1.05);
-  for (const count of atHalf[0] ?? []) expect(count).toBeGreaterThanOrEqual(MESSAGES / 2 - 3);
+  // A message or two apart when they are sent in turns, and again when they are read in turns.
+  for (const count of atHalf[0] ?? []) expect(count).toBeGreaterThanOrEqual(MESSAGES / 2 - 4);
   // Blocked while they wait, and told when they do not any more.
   for (const id of ids) {
     const told = sender
