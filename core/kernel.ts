@@ -80,9 +80,16 @@ export function createStep<
     ];
     const context: Context<Action, Effect> = {
       time: state.timeMs,
-      dispatch: (action) => queue.push({ action, origin: "dispatched" }),
-      propose: (action) => queue.push({ action, origin: "proposed" }),
-      effect: (effect) => effects.push(effect),
+      // Methods: closures that are values are given their names by the loader, at each input.
+      dispatch(action) {
+        queue.push({ action, origin: "dispatched" });
+      },
+      propose(action) {
+        queue.push({ action, origin: "proposed" });
+      },
+      effect(effect) {
+        effects.push(effect);
+      },
     };
     for (let next = 0; next < queue.length; next++) {
       assert(next < DRAIN_ACTIONS_MAX, "an input causes a bounded number of actions");

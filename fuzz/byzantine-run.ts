@@ -33,9 +33,8 @@ export function playByzantineSeed(
   observers: readonly ClusterObserver[] = [],
   only: readonly string[] | null = null,
 ): readonly string[] {
-  const isWanted = ({ name }: { readonly name: string }): boolean => only?.includes(name) ?? true;
-  const drawn = only === null ? drawBehaviours(seed) : BEHAVIOURS.filter(isWanted);
-  const trials = only === null ? trialOf(seed) : TRIALS.filter(isWanted);
+  const drawn = only === null ? drawBehaviours(seed) : named(BEHAVIOURS, only);
+  const trials = only === null ? trialOf(seed) : named(TRIALS, only);
   // What one needs of the honest nodes' pools would change what another may end in.
   const alone = drawn.filter(isParticular).map((behaviour) => [behaviour]);
   const together = drawn.filter((behaviour) => !isParticular(behaviour));
@@ -44,6 +43,12 @@ export function playByzantineSeed(
     ...trials.flatMap((trial) => trial.play(seed, observers)),
   ];
 }
+
+/** In the order of the names: to play the liars of a seed by name is to play the seed. */
+const named = <One extends { readonly name: string }>(
+  all: readonly One[],
+  names: readonly string[],
+): readonly One[] => names.flatMap((wanted) => all.filter(({ name }) => name === wanted));
 
 function trialOf(seed: number): readonly Trial[] {
   const at = seed % TRIALS.length;

@@ -7,7 +7,7 @@ import { answerPeers } from "./book/tell.ts";
 import { refill } from "./buckets.ts";
 import { answerInfos, answerReconcile, reconcileCost } from "./reconcile.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
-import { attemptOf, liveAttempt, livePeer, updateRpc } from "./state.ts";
+import { attemptOf, liveAttempt, livePeer, updateChannel } from "./state.ts";
 
 /** The answers to rpc requests (7.7): each request gets exactly one, and none costs more than its bucket allows. */
 
@@ -111,7 +111,7 @@ function pay(draft: StateDraft, peerId: PeerId, body: RpcRequest): boolean {
   const budget = refill(livePeer(draft, peerId)?.rpc?.budgets[body.tag], rate, draft.timeMs);
   if (budget.tokens <= 0) return false;
   const cost = body.tag === "reconcile" || body.tag === "infosByShortId" ? reconcileCost(draft, body) : 1;
-  updateRpc(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "rpc", (channel) => {
     const spent = { tokens: budget.tokens - cost, atMs: budget.atMs };
     channel.budgets = { ...channel.budgets, [body.tag]: spent };
   });

@@ -1,21 +1,15 @@
 import { produce } from "immer";
 import type { Action } from "../core/actions.ts";
 import { assert } from "../core/assert.ts";
-import type { BestTipChannel } from "../core/channels/best-tip.ts";
-import type { DiscoveryChannel } from "../core/channels/discovery.ts";
-import type { ExchangeChannel } from "../core/channels/exchange.ts";
 import type { PermitChannel } from "../core/channels/permits.ts";
-import type { RpcChannel } from "../core/channels/rpc.ts";
-import type { StreamingChannel } from "../core/channels/streaming-rpc.ts";
 import { clearDeadline, setDeadline } from "../core/deadlines.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
+import type { Draft } from "../core/kernel.ts";
 import type { PoolName } from "../core/pools.ts";
 import type { Attempt, LivePeer, Peer, State } from "../core/state.ts";
 import type { StateDraft } from "./rules.ts";
 
 /** Reading and replacing the records of the state: what every rule needs. */
-
-type Mutable<T> = { -readonly [Field in keyof T]: T[Field] };
 
 export const livePeer = (state: State, peerId: PeerId): LivePeer | undefined =>
   state.peers.get(peerId)?.live ?? undefined;
@@ -35,28 +29,24 @@ export function attemptOf(state: State, attemptId: AttemptId): Attempt {
 export function updateAttempt(
   draft: StateDraft,
   attemptId: AttemptId,
-  change: (attempt: Mutable<Attempt>) => void,
+  change: (attempt: Draft<Attempt>) => void,
 ): void {
   draft.attempts = draft.attempts.update(attemptId, (attempt) => produce(attempt, change));
 }
 
-export function updatePeer(draft: StateDraft, peerId: PeerId, change: (peer: Mutable<Peer>) => void): void {
+export function updatePeer(draft: StateDraft, peerId: PeerId, change: (peer: Draft<Peer>) => void): void {
   draft.peers = draft.peers.update(peerId, (peer) => produce(peer, change));
 }
 
 /** What every message changes is copied, like the state itself; Immer drafts the rest. */
-function copied<T>(record: T, change: (copy: Mutable<T>) => void): T {
+function copied<T>(record: T, change: (copy: Draft<T>) => void): T {
   const copy = { ...record };
   change(copy);
   return copy;
 }
 
 /** Fields may be replaced, what is in them may not be mutated. */
-export function updateLive(
-  draft: StateDraft,
-  peerId: PeerId,
-  change: (live: Mutable<LivePeer>) => void,
-): void {
+export function updateLive(draft: StateDraft, peerId: PeerId, change: (live: Draft<LivePeer>) => void): void {
   replaceLive(draft, peerId, (live) => copied(live, change));
 }
 
@@ -68,7 +58,7 @@ export function updatePermits(
   draft: StateDraft,
   peerId: PeerId,
   pool: PoolName,
-  change: (channel: Mutable<PermitChannel>) => void,
+  change: (channel: Draft<PermitChannel>) => void,
 ): void {
   replaceLive(draft, peerId, (live) => {
     const channel = live.pools[pool];
@@ -76,54 +66,20 @@ export function updatePermits(
   });
 }
 
-export function updateDiscovery(
-  draft: StateDraft,
-  peerId: PeerId,
-  change: (channel: Mutable<DiscoveryChannel>) => void,
-): void {
-  replaceLive(draft, peerId, (live) =>
-    live.discovery === null ? live : { ...live, discovery: copied(live.discovery, change) },
-  );
-}
+/** The channels of which a peer has one; pools have their permits. */
+type ChannelField = "bestTip" | "discovery" | "exchange" | "rpc" | "streaming";
 
-export function updateExchange(
+/** Fields may be replaced, what is in them may not be mutated. A channel that is not used stays so. */
+export function updateChannel<Field extends ChannelField>(
   draft: StateDraft,
   peerId: PeerId,
-  change: (channel: Mutable<ExchangeChannel>) => void,
+  field: Field,
+  change: (channel: Draft<NonNullable<LivePeer[Field]>>) => void,
 ): void {
-  replaceLive(draft, peerId, (live) =>
-    live.exchange === null ? live : { ...live, exchange: copied(live.exchange, change) },
-  );
-}
-
-export function updateBestTip(
-  draft: StateDraft,
-  peerId: PeerId,
-  change: (channel: Mutable<BestTipChannel>) => void,
-): void {
-  replaceLive(draft, peerId, (live) =>
-    live.bestTip === null ? live : { ...live, bestTip: produce(live.bestTip, change) },
-  );
-}
-
-export function updateRpc(
-  draft: StateDraft,
-  peerId: PeerId,
-  change: (channel: Mutable<RpcChannel>) => void,
-): void {
-  replaceLive(draft, peerId, (live) =>
-    live.rpc === null ? live : { ...live, rpc: produce(live.rpc, change) },
-  );
-}
-
-export function updateStreaming(
-  draft: StateDraft,
-  peerId: PeerId,
-  change: (channel: Mutable<StreamingChannel>) => void,
-): void {
-  replaceLive(draft, peerId, (live) =>
-    live.streaming === null ? live : { ...live, streaming: produce(live.streaming, change) },
-  );
+  replaceLive(draft, peerId, (live) => {
+    const channel = live[field];
+    return channel === null ? live : { ...live, [field]: copied(channel, change) };
+  });
 }
 
 /** Immer drafts only what a rule writes to: each level of drafts above it costs more than its copy. */

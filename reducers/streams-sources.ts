@@ -10,7 +10,7 @@ import {
 import type { LivePeer } from "../core/state.ts";
 import { addChunk, chunksOf, type Source, takeRun } from "../core/streams.ts";
 import type { Context, StateDraft } from "./rules.ts";
-import { liveAttempt, updateStreaming, wakeAt } from "./state.ts";
+import { liveAttempt, updateChannel, wakeAt } from "./state.ts";
 
 /** 7.8: who is asked for which chunks of a download. */
 
@@ -24,7 +24,7 @@ export function ask(
   const { download } = draft;
   if (download === null || streaming === null || download.sources.has(peerId)) return;
   const { nextId: streamId } = streaming;
-  updateStreaming(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "streaming", (channel) => {
     channel.nextId = streamId + 1;
   });
   const source: Source = {

@@ -65,7 +65,9 @@ export const SLOW_LIES: readonly ConnectionBehaviour[] = [
         const { hash } = liar.cluster.submit(to, transaction);
         // From whomever it heard of it first: it does not read the others sooner.
         after(PAUSE_MS + FLIGHT_MS - HEARD_MS, () => {
-          const isTold = liar.node().state.pools.transaction.entries.has(hash);
+          const { pools, fetches } = liar.node().state;
+          // The body may still be on its way.
+          const isTold = fetches.has(hash) || pools.transaction.entries.has(hash);
           if (isTold || isSpent(line, transaction)) liar.note("told");
         });
       });

@@ -7,7 +7,7 @@ import { TIP_SETTLE_MS } from "../../core/limits.ts";
 import { POOL_NAMES } from "../../core/pools.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
-import { forgetWake, liveAttempt, livePeer, updateBestTip, wakeAt } from "../state.ts";
+import { forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { accuse, type Violation } from "./violation.ts";
 
 /** 7.3: who may say what on the channel. What becomes of an announced tip is for sync.ts. */
@@ -28,7 +28,7 @@ export const bestTip: Rules<BestTipAction> = {
     reduce: (draft, { peerId }, { effect }) => {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       if (attemptId === undefined) return;
-      updateBestTip(draft, peerId, (channel) => {
+      updateChannel(draft, peerId, "bestTip", (channel) => {
         channel.ours = { tag: "permitGiven" };
       });
       effect({ type: "effect/send", attemptId, channel: "best-tip", message: { tag: "getNext" } });
@@ -46,7 +46,7 @@ export const bestTip: Rules<BestTipAction> = {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       if (attemptId === undefined) return;
       const { tip } = draft.chain;
-      updateBestTip(draft, peerId, (channel) => {
+      updateChannel(draft, peerId, "bestTip", (channel) => {
         channel.theirs = "none";
         channel.announced = tip;
       });
@@ -61,7 +61,7 @@ export const bestTip: Rules<BestTipAction> = {
       return ours?.tag === "processing" && ours.hash === hash;
     },
     reduce: (draft, { peerId, attemptId }, { propose }) => {
-      updateBestTip(draft, peerId, (channel) => {
+      updateChannel(draft, peerId, "bestTip", (channel) => {
         channel.ours = { tag: "idle" };
       });
       forgetWake(draft, `tip ${attemptId}`);
@@ -95,7 +95,7 @@ function receiveGetNext(
     );
     return;
   }
-  updateBestTip(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "bestTip", (channel) => {
     channel.theirs = "open";
   });
   context.propose({ type: "bestTip/announce", peerId });
@@ -116,7 +116,7 @@ function receiveHeader(
     return;
   }
   const { hash } = tip;
-  updateBestTip(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "bestTip", (channel) => {
     channel.received = tip;
     channel.ours = { tag: "processing", hash };
   });

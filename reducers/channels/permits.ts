@@ -11,6 +11,7 @@ import {
 } from "../../core/channels/permits.ts";
 import { greaterOf, highestSince, isAbove } from "../../core/floors.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
+import type { Draft } from "../../core/kernel.ts";
 import {
   BAND_INTERVAL_MS,
   HEARD_MAX,
@@ -75,6 +76,7 @@ export const permits: Rules<PermitAction> = {
       const limit = isStranger && draft.pools[pool].entries.size > RECONCILE_POOL_MIN ? 1 : INFOS_MAX;
       const window = nextWindow(draft, live, peerId, pool, channel);
       updatePermits(draft, peerId, pool, (changed) => {
+        noteGiven(changed, window, draft.timeMs);
         changed.ours = { tag: "permitGiven", limit, sinceMs: draft.timeMs, windows: [window] };
         changed.resume = null;
       });
@@ -105,6 +107,7 @@ export const permits: Rules<PermitAction> = {
       const { ours } = channel;
       const window = nextWindow(draft, live, peerId, pool, channel);
       updatePermits(draft, peerId, pool, (changed) => {
+        noteGiven(changed, window, draft.timeMs);
         changed.ours = { ...ours, windows: [...ours.windows, window] };
       });
       effect({ type: "effect/send", attemptId, channel: pool, message: { tag: "refloor", window } });
@@ -133,12 +136,13 @@ export const permits: Rules<PermitAction> = {
       }
       forgetWake(draft, scan);
       const { cursor, answer, cost } = answerPermit(log, channel.cursor, limit, window, channel.heard);
+      setWaiting(draft, pool, peerId, answer === null);
+      if (answer === null && cursor === channel.cursor) return;
       updatePermits(draft, peerId, pool, (changed) => {
         changed.cursor = cursor;
         changed.scanBudget = { ...budget, tokens: budget.tokens - cost };
         if (answer !== null) changed.theirs = { tag: "none" };
       });
-      setWaiting(draft, pool, peerId, answer === null);
       if (answer === null) return;
       const { items, rest } = answer;
       const next = { epoch: log.epoch, next: BigInt(cursor) };
@@ -153,7 +157,7 @@ export const permits: Rules<PermitAction> = {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       const lackBefore = permitsOf(draft, peerId, pool)?.lack;
       if (attemptId === undefined || lackBefore === undefined) return;
-      process(draft, attemptId, peerId, pool, { ...announced, lackBefore }, context);
+      process(draft, attemptId, peerId, pool, { ...announced, lackBefore }, {}, context);
     },
   },
 
@@ -239,7 +243,7 @@ function bandMs({ lastBand }: PermitChannel, high: Priority | null): number {
   return lastBand === null || isAbove(lastBand.band, high) ? 0 : lastBand.atMs + BAND_INTERVAL_MS;
 }
 
-/** Numbers a window, and sees to it that a band that is held back is asked for later. */
+/** What to ask for now; a band that is held back is asked for later. */
 function nextWindow(
   draft: StateDraft,
   { attemptId }: LivePeer,
@@ -249,16 +253,23 @@ function nextWindow(
 ): GivenWindow {
   const [floor, band] = [floorOf(draft, pool), bandOf(draft, pool, channel)];
   const high = highOf(draft, pool, channel);
-  updatePermits(draft, peerId, pool, (changed) => {
-    changed.nextSeq = channel.nextSeq + 1;
-    changed.windowMs = draft.timeMs;
-    if (band !== null) changed.lastBand = { band, atMs: draft.timeMs };
-  });
   if (band === null && isAbove(high, floor)) {
     const refloor = { type: "pool/refloor", pool, peerId, attemptId } as const;
     wakeAt(draft, `refloor ${pool} ${attemptId}`, bandMs(channel, high), refloor);
   }
   return { seq: channel.nextSeq, floor, band, mark: draft.floors[pool].mark };
+}
+
+function noteGiven(channel: Draft<PermitChannel>, { seq, band }: GivenWindow, timeMs: number): void {
+  channel.nextSeq = seq + 1;
+  channel.windowMs = timeMs;
+  if (band !== null) channel.lastBand = { band, atMs: timeMs };
+}
+
+function noteTheirs(channel: Draft<PermitChannel>, { seq, band }: PermitWindow): void {
+  channel.theirSeq = seq;
+  // Whoever asks for a band may have lost what it told us of.
+  if (band !== null) channel.heard = [];
 }
 
 /** A pool's worth per minute, so that the cost of a message does not grow with the pool for long. */
@@ -330,8 +341,7 @@ function receive(
       const { limit, window, resume } = message;
       updatePermits(draft, peerId, pool, (channel) => {
         channel.theirs = { tag: "open", limit, window };
-        channel.theirSeq = window.seq;
-        if (window.band !== null) channel.heard = [];
+        noteTheirs(channel, window);
         if (resume !== null) channel.cursor = resumeIndex<PoolInfo>(draft.pools[pool], resume);
       });
       context.propose({ type: "pool/sendInfos", pool, peerId });
@@ -364,8 +374,7 @@ function refloor(
   }
   updatePermits(draft, peerId, pool, (changed) => {
     changed.refloorBudget = budget;
-    changed.theirSeq = window.seq;
-    if (window.band !== null) changed.heard = [];
+    noteTheirs(changed, window);
     if (changed.theirs.tag === "open") changed.theirs = { ...changed.theirs, window };
   });
   context.propose({ type: "pool/sendInfos", pool, peerId });
@@ -379,24 +388,16 @@ function announce(
   { seq, rest, items, cursor }: Extract<PoolMessage, { tag: "infos" }>,
   context: Context,
 ): void {
-  const before = permitsOf(draft, peerId, pool);
-  if (before === undefined) return;
-  updatePermits(draft, peerId, pool, (channel) => {
-    const windows = channel.ours.tag === "permitGiven" ? channel.ours.windows : [];
-    const window = windows.find((given) => given.seq === seq);
-    // Without a band the answer says nothing of what we may lack.
-    if (window !== undefined && window.band !== null) channel.lack = { below: rest, sinceMark: window.mark };
-    channel.heard = [...channel.heard, ...items.map(hashOf)].slice(-HEARD_MAX);
-  });
+  const channel = permitsOf(draft, peerId, pool);
+  if (channel?.ours.tag !== "permitGiven") return;
+  const window = channel.ours.windows.find((given) => given.seq === seq);
+  // Without a band the answer says nothing of what we may lack.
+  const lack =
+    window === undefined || window.band === null ? channel.lack : { below: rest, sinceMark: window.mark };
+  const heard = [...channel.heard, ...items.map(hashOf)].slice(-HEARD_MAX);
   forgetWake(draft, `refloor ${pool} ${attemptId}`);
-  process(
-    draft,
-    attemptId,
-    peerId,
-    pool,
-    { infos: items, cursor, found: null, lackBefore: before.lack },
-    context,
-  );
+  const announced = { infos: items, cursor, found: null, lackBefore: channel.lack };
+  process(draft, attemptId, peerId, pool, announced, { lack, heard }, context);
 }
 
 interface Announced {
@@ -406,17 +407,23 @@ interface Announced {
   readonly lackBefore: Lack;
 }
 
-/** Law 2: no permit before each of these is in the pool, dropped or failed. */
+/**
+ * Law 2: no permit before each of these is in the pool, dropped or failed.
+ *
+ * @param changes what else the message says of the channel
+ */
 function process(
   draft: StateDraft,
   attemptId: AttemptId,
   peerId: PeerId,
   pool: PoolName,
   { infos, cursor, found, lackBefore }: Announced,
+  changes: Partial<Pick<PermitChannel, "lack" | "heard">>,
   context: Context,
 ): void {
   const unsettled = [...new Set(infos.map(hashOf))];
   updatePermits(draft, peerId, pool, (channel) => {
+    Object.assign(channel, changes);
     channel.ours = { tag: "processing", unsettled, sinceMs: draft.timeMs, cursor, found, lackBefore };
   });
   const channel = permitsOf(draft, peerId, pool);

@@ -1,8 +1,9 @@
 import { CHANNELS, type ChannelMessage, type ChannelName } from "../../core/channels/table.ts";
 import { decode } from "../../core/codec/codec.ts";
 import type { Schema } from "../../core/codec/schema.ts";
+import type { PeerId } from "../../core/ids.ts";
 import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
-import type { Attempt, State } from "../../core/state.ts";
+import type { Attempt, LivePeer } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { livePeer, updateAttempt, updateLive } from "../state.ts";
 import { ignore } from "./ignored.ts";
@@ -32,7 +33,10 @@ export function receiveBytes(
   bytes: Uint8Array,
   context: Context,
 ): void {
-  noteHeard(draft, attempt);
+  const { phase, peerId } = attempt;
+  const readyPeer = phase.tag === "ready" ? peerId : null;
+  const live = readyPeer === null ? undefined : livePeer(draft, readyPeer);
+  if (readyPeer !== null && live !== undefined) noteHeard(draft, readyPeer, live);
   // The schema of a channel reads its messages; TypeScript cannot see that name and message belong together.
   const schema = CHANNELS[channel].schema as Schema<ChannelMessage["message"]>;
   const decoded = decode(schema, bytes, CHANNELS[channel].bytesMax);
@@ -43,16 +47,14 @@ export function receiveBytes(
   const entry = { channel, message: decoded.value } as ChannelMessage;
   // A peer that is ready before us may ping already; its budget begins when we are.
   const waits = entry.channel !== "control" || (entry.message.tag === "ping" && attempt.hello !== null);
-  if (attempt.phase.tag === "ready" && !isUsed(draft, attempt, channel)) {
-    if (attempt.peerId !== null) ignore(draft, attempt.peerId, channel, context);
-  } else if (attempt.phase.tag === "ready" || !waits) deliver(attempt, entry, context);
+  if (readyPeer !== null && (live === undefined || !isUsed(live, channel)))
+    ignore(draft, readyPeer, channel, context);
+  else if (readyPeer !== null || !waits) deliver(attempt, entry, context);
   else keepEarly(draft, attempt, entry, context);
 }
 
 /** Both enable it (section 4). */
-function isUsed(state: State, { peerId }: Attempt, channel: ChannelName): boolean {
-  const live = peerId === null ? undefined : livePeer(state, peerId);
-  if (live === undefined) return false;
+function isUsed(live: LivePeer, channel: ChannelName): boolean {
   switch (channel) {
     case "control":
       return true;
@@ -121,10 +123,8 @@ function keepEarly(
   });
 }
 
-function noteHeard(draft: StateDraft, { phase, peerId }: Attempt): void {
-  if (phase.tag !== "ready" || peerId === null) return;
-  const live = livePeer(draft, peerId);
-  if (live === undefined || draft.timeMs < live.control.heardMs + HEARD_STEP_MS) return;
+function noteHeard(draft: StateDraft, peerId: PeerId, { control }: LivePeer): void {
+  if (draft.timeMs < control.heardMs + HEARD_STEP_MS) return;
   updateLive(draft, peerId, (changed) => {
     changed.control = { ...changed.control, heardMs: draft.timeMs };
   });

@@ -12,7 +12,7 @@ import { RPC_BLOCK_TIMEOUT_MS, RPC_BLOCKED_MS, RPC_OPEN_MAX, RPC_TIMEOUT_MS } fr
 import type { LivePeer, State } from "../../core/state.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { serve } from "../serve.ts";
-import { forgetWake, liveAttempt, livePeer, updateRpc, wakeAt } from "../state.ts";
+import { forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { accuse, type Violation } from "./violation.ts";
 
 /** 7.7: a request is the permit for exactly one response, and every request is answered. */
@@ -50,7 +50,7 @@ export const rpc: Rules<RpcAction> = {
     reduce: (draft, { peerId, attemptId, id }, context) => {
       const request = channelOf(draft, peerId)?.ours.find((open) => open.id === id);
       if (request === undefined) return;
-      updateRpc(draft, peerId, (channel) => {
+      updateChannel(draft, peerId, "rpc", (channel) => {
         channel.ours = channel.ours.map((open) => (open.id === id ? { ...open, abandoned: true } : open));
         if (channel.ours.length >= RPC_OPEN_MAX && channel.ours.every(({ abandoned }) => abandoned)) {
           channel.blockedSinceMs = draft.timeMs;
@@ -78,7 +78,7 @@ export const rpc: Rules<RpcAction> = {
   "rpc/respond": {
     enabled: (state, { peerId, attemptId, id }) => isOpen(liveAttempt(state, peerId, attemptId), id),
     reduce: (draft, { peerId, attemptId, id, body }, { effect }) => {
-      updateRpc(draft, peerId, (channel) => {
+      updateChannel(draft, peerId, "rpc", (channel) => {
         channel.theirs = channel.theirs.filter((request) => request.id !== id);
       });
       effect({ type: "effect/send", attemptId, channel: "rpc", message: { tag: "response", id, body } });
@@ -98,7 +98,7 @@ export function openRequest(
   if (live === undefined || live.rpc === null) return;
   const { attemptId } = live;
   const id = live.rpc.nextId;
-  updateRpc(draft, peerId, (changed) => {
+  updateChannel(draft, peerId, "rpc", (changed) => {
     changed.nextId = id + 1;
     changed.ours = [...changed.ours, { id, sentMs: draft.timeMs, purpose, body, abandoned: false }];
   });
@@ -177,7 +177,7 @@ function accept(
   context: Context,
 ): void {
   const waits = blocked.includes("rpc");
-  updateRpc(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "rpc", (channel) => {
     channel.theirNextId = id + 1;
     channel.theirs = [...channel.theirs, { id, body, waits }];
   });
@@ -192,7 +192,7 @@ export function answerWaiting(
   context: Context,
 ): void {
   const waiting = channelOf(draft, peerId)?.theirs.filter(({ waits }) => waits) ?? [];
-  updateRpc(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "rpc", (channel) => {
     channel.theirs = channel.theirs.map((request) => ({ ...request, waits: false }));
   });
   for (const { id, body } of waiting) serve(draft, peerId, attemptId, id, body, context);
@@ -215,7 +215,7 @@ function conclude(
   } else {
     tell(peerId, request, body, context);
   }
-  updateRpc(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "rpc", (channel) => {
     channel.ours = channel.ours.filter((open) => open.id !== id);
     channel.blockedSinceMs = null;
     if (request.abandoned) return;

@@ -7,7 +7,7 @@ import type { LivePeer, State } from "../../core/state.ts";
 import { chunkCount, verifyManifest } from "../../core/stream.ts";
 import { chunksOf } from "../../core/streams.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
-import { attemptOf, forgetWake, liveAttempt, livePeer, updateStreaming, wakeAt } from "../state.ts";
+import { attemptOf, forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { endDownload } from "../streams-ends.ts";
 import { acceptChunk, acceptManifest, loseSource, sourceEnded, sourceOf } from "../streams-fetch.ts";
 import { sending } from "../streams-sources.ts";
@@ -253,7 +253,7 @@ function serve(
   { effect }: Context,
 ): void {
   const activeMs = draft.timeMs;
-  updateStreaming(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "streaming", (channel) => {
     channel.theirNextId = id + 1;
     channel.theirs = { id, root, chunks: null, permitted: [], isLoading: false, activeMs };
   });
@@ -342,7 +342,7 @@ function endServing(
 
 function forgetServing(draft: StateDraft, peerId: PeerId, attemptId: AttemptId): void {
   forgetWake(draft, idleName(attemptId));
-  updateStreaming(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "streaming", (channel) => {
     channel.theirs = null;
   });
 }

@@ -11,7 +11,7 @@ import { holdSlot, startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import { bannedUntil, restsUntil } from "../penalties.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { forgetWake, liveAttempt, livePeer, updateAttempt, updateDiscovery, wakeAt } from "../state.ts";
+import { forgetWake, liveAttempt, livePeer, updateAttempt, updateChannel, wakeAt } from "../state.ts";
 import { byLot } from "./lot.ts";
 
 /** The dialer of 7.1: asks relays for peers while it has too few, later for one now and then, and connects with them. */
@@ -202,7 +202,7 @@ export function endSeeking(
 }
 
 function setSought(draft: StateDraft, peerId: PeerId, flow: SoughtFlow): void {
-  updateDiscovery(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "discovery", (channel) => {
     channel.theirs = flow;
   });
 }

@@ -13,7 +13,7 @@ import { hasRoomForStrangers, isHalfOpenFull } from "../admission-budgets.ts";
 import { addressReached, groupReached, startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { attemptOf, forgetWake, livePeer, updateExchange, wakeAt } from "../state.ts";
+import { attemptOf, forgetWake, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { byLot } from "./lot.ts";
 
 /** The listener of 7.2: lets relays bring offers, few of them, and answers each in time. */
@@ -187,7 +187,7 @@ function remoteOf(
 }
 
 function setBrought(draft: StateDraft, peerId: PeerId, flow: BroughtFlow): void {
-  updateExchange(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "exchange", (channel) => {
     channel.ours = flow;
   });
 }

@@ -24,7 +24,7 @@ import type { Envelope } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { forgetWake, liveAttempt, livePeer, updateDiscovery, updateExchange, wakeAt } from "../state.ts";
+import { forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { byLot } from "./lot.ts";
 
 /**
@@ -104,7 +104,7 @@ function passOn(
     listener,
     past: told({ ...past, rejects: 0 }, listener, draft.timeMs + OFFERED_AGAIN_MS),
   });
-  updateExchange(draft, listener, (channel) => {
+  updateChannel(draft, listener, "exchange", (channel) => {
     channel.theirs = { tag: "offered", sinceMs, dialer };
   });
   const message = { tag: "offer", from: peerPublicKey(dialer), offer } as const;
@@ -132,7 +132,7 @@ function discover(
   }
   const { peerId: listener } = chosen;
   setFlow(draft, dialer, { tag: "discovered", listener, past: now });
-  updateExchange(draft, listener, (channel) => {
+  updateChannel(draft, listener, "exchange", (channel) => {
     const sinceMs = channel.theirs.tag === "permitOpen" ? channel.theirs.sinceMs : draft.timeMs;
     channel.theirs = { tag: "kept", sinceMs, dialer };
   });
@@ -177,7 +177,7 @@ export function receiveExchangePermit(
     accuse(live.attemptId, "signaling/exchange", { reason: "overLimit", detail }, context);
     return;
   }
-  updateExchange(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "exchange", (channel) => {
     const sinceMs = draft.timeMs;
     channel.theirs = theirs.tag === "none" ? { tag: "permitOpen", sinceMs } : { ...theirs, sinceMs };
   });
@@ -197,7 +197,7 @@ export function receiveListenersAnswer(
     return;
   }
   const { dialer } = live.exchange.theirs;
-  updateExchange(draft, listener, (channel) => {
+  updateChannel(draft, listener, "exchange", (channel) => {
     channel.theirs = { tag: "none" };
   });
   if (dialer !== null) endDialersFlow(draft, dialer, reply, context);
@@ -222,7 +222,7 @@ export function endRelaying(
 
 /** The listener still has the offer; of its Answer nobody will be told. */
 function expectNothing(draft: StateDraft, listener: PeerId, dialer: PeerId): void {
-  updateExchange(draft, listener, (channel) => {
+  updateChannel(draft, listener, "exchange", (channel) => {
     if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
       channel.theirs = { ...channel.theirs, dialer: null };
   });
@@ -230,7 +230,7 @@ function expectNothing(draft: StateDraft, listener: PeerId, dialer: PeerId): voi
 
 /** The listener's permit serves another dialer. */
 function letGo(draft: StateDraft, listener: PeerId): void {
-  updateExchange(draft, listener, (channel) => {
+  updateChannel(draft, listener, "exchange", (channel) => {
     const { theirs } = channel;
     if (theirs.tag === "kept") channel.theirs = { tag: "permitOpen", sinceMs: theirs.sinceMs };
   });
@@ -296,7 +296,7 @@ const endOf = ({ pausedUntilMs, offeredUntilMs }: PastFlows): number =>
   Math.max(pausedUntilMs, ...offeredUntilMs.map(([, untilMs]) => untilMs));
 
 function setFlow(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
-  updateDiscovery(draft, peerId, (channel) => {
+  updateChannel(draft, peerId, "discovery", (channel) => {
     channel.ours = flow;
   });
 }
