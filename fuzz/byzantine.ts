@@ -60,8 +60,8 @@ const ROUND_MS = 3_000;
 const SUBMITTING_CHANCE = 0.3;
 /** Longer than every deadline by which silence is noticed: a Pong takes 20 s, a stream 30 s. */
 const SETTLING_MS = 40_000;
-/** Whose transactions the honest nodes hold from the beginning. */
-const EARLY_SENDER = 500;
+/** Whose transactions the honest nodes hold from the beginning: one each, so that a block takes no more than it has. */
+const EARLY_SENDERS = 500;
 /** A violation is found out at once, and its key stays banned. */
 const QUICK_SETTLING_MS = 15_000;
 const RETURNING_MS = 2_000;
@@ -116,7 +116,7 @@ export function playByzantine({
   }
   const items = Math.max(0, ...needs.map((need) => need.items ?? 0));
   for (let number = 0; number < items; number++)
-    submit(cluster, honest[0] ?? 0, EARLY_SENDER, number, submissions);
+    submit(cluster, honest[0] ?? 0, EARLY_SENDERS + number, 0, submissions);
   cluster.runUntilQuiet();
   for (const [number, { node, behaviours, victims = honest }] of plans.entries()) {
     for (const to of victims) {

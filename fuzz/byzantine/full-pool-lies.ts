@@ -7,7 +7,7 @@ import { fakeInfo, infos, payment, response } from "./messages.ts";
 /** What can only be tried where the honest pools hold much: floors (7.4), reconciliation (7.7) and permits for little. */
 
 /** More than 200, also after some blocks: an Infos with a new epoch then means a reconciliation, before it a permit for one. */
-const ITEMS = 240;
+const ITEMS = 220;
 const LIMIT_MOST = 32;
 const WHOLE = { from: 0n, to: 2n ** 64n - 1n } as const;
 
