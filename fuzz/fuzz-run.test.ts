@@ -61,6 +61,12 @@ describe("a run of the fuzzer", () => {
     expect(run([first]).failure).toBeNull();
     expect(run([first]).inputs).toBeLessThan(run([first, ...others]).inputs);
   });
+
+  test("is the same if all liars of its seed are asked for", () => {
+    const run = (liars: readonly string[] | null): RunResult =>
+      runSeed(22, { ...DEFAULT_OPTIONS, scenario: "byzantine", liars });
+    expect(run(liarsOf(22)).digest).toBe(run(null).digest);
+  });
 });
 
 describe("a run that fails", () => {
