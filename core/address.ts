@@ -38,8 +38,17 @@ export function addressGroup(text: string): string {
   return `${ipaddr.fromByteArray(masked).toString()}/${bits}`;
 }
 
+/** Where somebody is reached, and the group that it is judged by: found out once. */
+export interface Place {
+  readonly address: string;
+  readonly group: string;
+}
+
+export const placeAt = (address: string): Place => ({ address, group: addressGroup(address) });
+
 /** One text for all spellings of an address; the text itself if it is no IP literal. */
 export const canonicalAddress = (text: string): string => parseIp(text)?.toString() ?? text;
+
 /** @returns the canonical text of a group that is written out, `20.30.40.0/24`; undefined for anything else */
 export function parseGroup(text: string): string | undefined {
   const [base = "", bits, ...others] = text.split("/");

@@ -1,4 +1,5 @@
 import type { Action } from "./actions.ts";
+import type { Place } from "./address.ts";
 import type { Commitment, SnarkInfo } from "./block.ts";
 import { type Book, freshBook } from "./book.ts";
 import type { Hex } from "./bytes.ts";
@@ -179,7 +180,7 @@ export interface Attempt {
   /** Known from the start when dialing; from the verified offer when answering. */
   readonly peerId: PeerId | null;
   /** Where the HTTP request came from or goes to. */
-  readonly remote: { readonly address: string; readonly group: string } | null;
+  readonly remote: Place | null;
   readonly target: DialAddress | null;
   /** Where the verified offer says that its sender listens: a claim (P17). */
   readonly listen: DialAddress | null;
@@ -200,8 +201,8 @@ export interface Attempt {
   /** A connection object exists: it ends by `event/connectionClosed`. */
   readonly hasTransport: boolean;
   readonly connected: boolean;
-  /** The address that the peer is reached at, once connected. */
-  readonly selected: string | null;
+  /** Where the peer is reached, once connected: found by the transport, no SDP can claim it. */
+  readonly selected: Place | null;
   readonly opened: readonly ChannelName[];
   readonly hello: PeerHello | null;
   /** What arrived before the peer's Hello, processed after it. */

@@ -1,5 +1,5 @@
 import type { SignalAction } from "../core/actions.ts";
-import { addressGroup, isLocalAddress } from "../core/address.ts";
+import { isLocalAddress, placeAt } from "../core/address.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Reason } from "../core/reasons.ts";
@@ -54,10 +54,10 @@ export function reply(
 
 /** Where the other side is: as the transport has found it, or before that as its signals came. "" if nobody has said. */
 export const addressReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
-  selected ?? remote?.address ?? "";
+  (selected ?? remote)?.address ?? "";
 
 export const groupReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
-  selected === null ? (remote?.group ?? "") : addressGroup(selected);
+  (selected ?? remote)?.group ?? "";
 
 /**
  * Dialed at an address, by our choice or our operator's. Who was named by a relay was chosen by the relay, like anybody
@@ -86,7 +86,7 @@ export function startAttempt(
     ...given,
     id,
     startedMs: draft.timeMs,
-    remote: remoteAddress === null ? null : { address: remoteAddress, group: addressGroup(remoteAddress) },
+    remote: remoteAddress === null ? null : placeAt(remoteAddress),
     listen: null,
     issuedAtMs: 0,
     offerHash: "",

@@ -1,5 +1,5 @@
 import type { ConnectionAction, TransportEvent } from "../core/actions.ts";
-import { addressGroup } from "../core/address.ts";
+import { placeAt } from "../core/address.ts";
 import { remainingMs } from "../core/bans.ts";
 import { freshBestTip } from "../core/channels/best-tip.ts";
 import { freshControl, goodbye, PROTOCOL_VERSION } from "../core/channels/control.ts";
@@ -43,7 +43,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       }
       updateAttempt(draft, attemptId, (changed) => {
         changed.connected = true;
-        changed.selected = remoteAddress;
+        changed.selected = placeAt(remoteAddress);
       });
       forgetWake(draft, `candidates ${attemptId}`);
     },
@@ -263,10 +263,7 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
       if (attempt.opened.includes("control")) {
         const isProven = attempt.hello !== null && attempt.peerId !== null;
         const untilMs = isProven
-          ? Math.max(
-              bannedUntil(draft, attempt.peerId),
-              closedUntil(draft, addressGroup(attempt.selected ?? "")),
-            )
+          ? Math.max(bannedUntil(draft, attempt.peerId), closedUntil(draft, attempt.selected?.group ?? ""))
           : 0;
         const banMs = remainingMs(untilMs, draft.timeMs);
         context.effect({

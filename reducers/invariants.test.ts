@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { addressGroup } from "../core/address.ts";
 import type { AddressBook, BookEntry } from "../core/address-book.ts";
 import type { PermitChannel } from "../core/channels/permits.ts";
 import { setDeadline } from "../core/deadlines.ts";
@@ -350,7 +349,7 @@ const PLANTED: readonly (readonly [string, RegExp, (world: World) => Partial<Sta
     ({ state, attemptId }) => ({
       groups: SortedMap.from([
         [
-          addressGroup(state.attempts.get(attemptId)?.selected ?? ""),
+          state.attempts.get(attemptId)?.selected?.group ?? "",
           { bannedUntilMs: state.timeMs + 1, bannedFor: "operator", violations: [] },
         ],
       ]),

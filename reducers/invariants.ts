@@ -1,4 +1,3 @@
-import { addressGroup } from "../core/address.ts";
 import { type PermitChannel, unsettledOf } from "../core/channels/permits.ts";
 import type { AttemptId, BatchId, Hash, PeerId } from "../core/ids.ts";
 import {
@@ -164,7 +163,7 @@ function checkBans(state: State, must: Must): void {
   for (const [peerId, { live }] of state.peers.entries()) {
     if (live === null) continue;
     must(bannedUntil(state, peerId) === 0, `live ${peerId} is not banned (P24)`);
-    const group = addressGroup(state.attempts.get(live.attemptId)?.selected ?? "");
+    const group = state.attempts.get(live.attemptId)?.selected?.group ?? "";
     must(closedUntil(state, group) === 0, `live ${peerId} is in no group that the operator has banned`);
   }
   for (const [group, { violations }] of state.groups.entries()) {

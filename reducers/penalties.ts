@@ -1,4 +1,4 @@
-import { addressGroup, reachOf } from "../core/address.ts";
+import { type Place, reachOf } from "../core/address.ts";
 import { FOREVER_MS } from "../core/bans.ts";
 import type { PeerId } from "../core/ids.ts";
 import {
@@ -26,9 +26,9 @@ const INNOCENT_GROUP: OffendingGroup = { bannedUntilMs: 0, bannedFor: null, viol
 /**
  * Violations ban the key, unreliable behaviour is a strike, three strikes are a rest (section 5).
  *
- * @param selected the address that the transport has found the peer at, which no SDP can claim; null: not known
+ * @param selected where the transport has found the peer, which no SDP can claim; null: not known
  */
-export function punish(draft: StateDraft, peerId: PeerId, reason: Reason, selected: string | null): void {
+export function punish(draft: StateDraft, peerId: PeerId, reason: Reason, selected: Place | null): void {
   const known = draft.offenders.get(peerId) ?? INNOCENT;
   switch (severity(reason)) {
     case "neutral":
@@ -78,7 +78,7 @@ export function shutOutBy(
 ): { readonly reason: Reason; readonly detail: string } | null {
   if (bannedUntil(state, peerId) > 0)
     return { reason: state.offenders.get(peerId)?.bannedFor ?? "operator", detail: "the key is banned" };
-  const group = addressGroup(selected ?? "");
+  const group = selected?.group ?? "";
   const detail = `the address group ${group} is shut out`;
   if (closedUntil(state, group) > 0) return { reason: "operator", detail };
   const isShutOut = direction === "incoming" && shutOutUntil(state, group, peerId) > 0;
@@ -121,9 +121,8 @@ function running(state: State, peerId: PeerId, field: "bannedUntilMs" | "restUnt
 }
 
 /** Who is banned could come back with another key: a group that has had three of them takes no new ones for a while. */
-function blameGroup(draft: StateDraft, peerId: PeerId, selected: string, reason: Reason): void {
-  if (reachOf(selected) !== "public") return;
-  const group = addressGroup(selected);
+function blameGroup(draft: StateDraft, peerId: PeerId, { address, group }: Place, reason: Reason): void {
+  if (reachOf(address) !== "public") return;
   const known = draft.groups.get(group) ?? INNOCENT_GROUP;
   const others = known.violations.filter(
     (one) => one.peerId !== peerId && one.atMs > draft.timeMs - GROUP_WINDOW_MS,

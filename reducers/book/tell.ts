@@ -23,5 +23,5 @@ export function answerPeers(draft: StateDraft, peerId: PeerId): RpcResponse {
 /** Where a live peer is reached; "" if the transport did not say. */
 export function remoteAddressOf(state: State, peerId: PeerId): string {
   const live = livePeer(state, peerId);
-  return live === undefined ? "" : (state.attempts.get(live.attemptId)?.selected ?? "");
+  return live === undefined ? "" : (state.attempts.get(live.attemptId)?.selected?.address ?? "");
 }

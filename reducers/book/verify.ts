@@ -16,7 +16,7 @@ import { usesBook } from "./soon.ts";
  */
 export function hearClaim(draft: StateDraft, peerId: PeerId, { id, listen, selected }: Attempt): void {
   if (listen === null) return;
-  const addresses = hear(draft.book.addresses, listen, { peerId, remoteAddress: selected ?? "" });
+  const addresses = hear(draft.book.addresses, listen, { peerId, remoteAddress: selected?.address ?? "" });
   draft.book = { ...draft.book, addresses };
   if (usesBook(draft) && claimed(draft, id) !== undefined) verifyAfter(draft, peerId, id, BOOK_VERIFY_MS);
 }
