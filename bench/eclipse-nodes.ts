@@ -1,6 +1,11 @@
 import { benchEclipsedNodes } from "./eclipse.ts";
 
-// tsx bench/eclipse-nodes.ts FIRST_SEED SEEDS: a part of ten thousand, so that every core can have its own.
+// tsx bench/eclipse-nodes.ts FIRST_SEED SEEDS LIFE_S: a part of ten thousand, so that every core can have its own, and
+// two lines for each hundred, so that nothing is lost when it is ended.
 
-const [firstSeed = 1, seeds = 100] = process.argv.slice(2).map(Number);
-benchEclipsedNodes(firstSeed, seeds);
+const SEEDS_AT_ONCE = 100;
+
+const [firstSeed = 1, seeds = 100, lifeS = 300] = process.argv.slice(2).map(Number);
+const end = firstSeed + seeds;
+for (let seed = firstSeed; seed < end; seed += SEEDS_AT_ONCE)
+  benchEclipsedNodes(seed, Math.min(SEEDS_AT_ONCE, end - seed), 1_000 * lifeS);

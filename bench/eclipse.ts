@@ -14,11 +14,15 @@ export function benchEclipse(): void {
   benchEclipsedNodes(1, NODE_SEEDS);
 }
 
-export function benchEclipsedNodes(firstSeed: number, seeds: number): void {
+export function benchEclipsedNodes(
+  firstSeed: number,
+  seeds: number,
+  lifeMs: number = DEFAULT_ECLIPSE.lifeMs,
+): void {
   const startedUs = cpuUs();
   const lives: { readonly [Life in "beforeCrash" | "atEnd"]: Peerage[] } = { beforeCrash: [], atEnd: [] };
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const { beforeCrash, atEnd } = playEclipse({ ...DEFAULT_ECLIPSE, seed });
+    const { beforeCrash, atEnd } = playEclipse({ ...DEFAULT_ECLIPSE, seed, lifeMs });
     lives.beforeCrash.push(beforeCrash);
     lives.atEnd.push(atEnd);
   }
@@ -26,7 +30,16 @@ export function benchEclipsedNodes(firstSeed: number, seeds: number): void {
   for (const [life, peerages] of Object.entries(lives)) {
     const chosen = summary(peerages.map(({ chosenHonest }) => chosenHonest));
     const incoming = summary(peerages.map(({ incomingHonest }) => incomingHonest));
-    print({ bench: "eclipse", life, seeds, ...chosen, byHonestIncoming: incoming.byHonestPeers, cpuMs });
+    print({
+      bench: "eclipse",
+      life,
+      lifeMs,
+      firstSeed,
+      seeds,
+      ...chosen,
+      byHonestIncoming: incoming.byHonestPeers,
+      cpuMs,
+    });
   }
 }
 
