@@ -22,9 +22,9 @@ import { SortedMap } from "./sorted-map.ts";
 
 /**
  * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, which we have chosen to dial and found
- * the peer of that key there (P17). In each table every address belongs into one bucket, by a secret, its group and the group
- * of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which. Immutable; every
- * change costs O(log n).
+ * the peer of that key there (P17). In each table every address belongs into one bucket, by a secret, its group and the
+ * group of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which.
+ * Immutable; every change costs O(log n).
  */
 export interface AddressBook {
   readonly secret: Hex;
@@ -121,7 +121,7 @@ export function prove(book: AddressBook, address: DialAddress, source: Source, t
   const residentKey = book.tried.keys.get(place);
   const resident = residentKey === undefined ? undefined : book.entries.get(residentKey);
   const rest = forget(book, key);
-  // Who has not failed since its last success stays: a newcomer, however many it brings, pushes out nobody who is there.
+  // Who has not failed since its last success stays: a newcomer, whatever it brings, pushes out nobody who is there.
   if (resident !== undefined && resident.failures === 0) return putFresh(rest, proven);
   const cleared = resident === undefined ? rest : putFresh(forget(rest, residentKey ?? ""), resident);
   return putTried(cleared, proven, place);
@@ -238,7 +238,7 @@ function putTried(book: AddressBook, entry: Omit<KeptEntry, "table">, place: num
   };
 }
 
-/** Into its place among the fresh ones, if that is free or its resident is of little use, and its source may have more. */
+/** Into its place among the fresh ones, if that is free or holds what is of little use, and its source may have more. */
 function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBook {
   const { address, source } = entry;
   if ((book.bySource.get(source.peerId) ?? 0) >= BOOK_PER_SOURCE_MAX) return book;
@@ -284,7 +284,7 @@ function placeIn({ keys }: GroupIndex, bucket: number, slots: number, slot: numb
 export const bookGroup = ({ host, port }: DialAddress): string =>
   isLocalAddress(host) ? `${host} ${port}` : addressGroup(host);
 
-/** The same for the same parts, and unknown to everybody else. 32 bits: the bias is nothing for a few thousand places. */
+/** The same for the same parts, unknown to everybody else. 32 bits: the bias is nothing for a few thousand places. */
 function draw({ secret }: AddressBook, below: number, ...parts: readonly string[]): number {
   const digest = sha256(concatBytes(fromHex(secret), encodeUtf8(parts.join("\n"))));
   return new DataView(digest.buffer, digest.byteOffset, 4).getUint32(0) % below;

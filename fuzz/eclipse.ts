@@ -3,7 +3,7 @@ import type { AttemptId, PeerId, RequestId } from "../core/ids.ts";
 import { PEERS_ANSWER_MAX, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import { type Config, DEFAULT_ADMISSION, initialState, type State } from "../core/state.ts";
-import { outgoingReserve } from "../reducers/admission-budgets.ts";
+import { incomingMax } from "../reducers/admission-budgets.ts";
 import { keptBook, withBook } from "../reducers/book/kept.ts";
 import { CHAIN, CHAIN_ID, START_MS } from "../reducers/testing/chain.ts";
 import {
@@ -90,7 +90,7 @@ function createWorld(clock: Clock, { seed, lifeMs, honestPercent }: EclipseOptio
   const random = createRandom(seed);
   const told = { all: 0, attacked: 0 };
   const connected = new Map<PeerId, AttemptId>();
-  const coming = ATTACKERS.slice(0, INBOUND_PER_SLOT * incomingMaxOf(config));
+  const coming = ATTACKERS.slice(0, INBOUND_PER_SLOT * incomingMax({ config }));
   const isComing = new Set(coming);
   let core: LoneCore;
   let requests = 0;
@@ -225,5 +225,3 @@ function configOf(peersMax: number): Config {
     workFee: null,
   };
 }
-
-const incomingMaxOf = ({ peersMax }: Config): number => peersMax - outgoingReserve(peersMax);

@@ -24,8 +24,8 @@ export interface ConsensusOptions {
 }
 
 /**
- * Epochs so short that forks of some minutes have different lock checkpoints. A third of an epoch is as long as the windows of densities, or longer: else a block may lose against one that it is built
- * on, and nobody would follow.
+ * Epochs so short that forks of some minutes have different lock checkpoints. A third of an epoch is as long as the
+ * windows of densities, or longer: else a block may lose against one that it is built on, and nobody would follow.
  */
 export const DEFAULT_CONSENSUS: ConsensusOptions = {
   slotsPerEpoch: 240,

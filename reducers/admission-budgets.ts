@@ -43,7 +43,8 @@ function roomForStrangers(state: State): number {
 }
 
 /** Slots for who dials us, or is named by a relay: the others are for our own dials. */
-export const incomingMax = ({ config: { peersMax } }: State): number => peersMax - outgoingReserve(peersMax);
+export const incomingMax = ({ config: { peersMax } }: Pick<State, "config">): number =>
+  peersMax - outgoingReserve(peersMax);
 
 /** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
 export function takeTokens(draft: StateDraft, address: string, group: string): number {

@@ -328,7 +328,10 @@ const isUnanswered = (attempt: Attempt | undefined): boolean =>
   (attempt.requestId !== null || attempt.via !== null) &&
   attempt.phase.tag !== "sealingRejection";
 
-/** What is wrong with others gets HTTP 400, or no reply by a relay: there is nobody to seal a Rejected for, or no version to say it in. */
+/**
+ * What is wrong with others gets HTTP 400, or no reply by a relay: there is nobody to seal a Rejected for, or no version
+ * to say it in.
+ */
 const isAnswerable = ({ version, from }: Offer, { via }: Attempt): boolean =>
   version === SIGNAL_VERSION && isPublicKey(from) && (via === null || via.from === from);
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jainIndex } from "../fuzz/fairness/shares.ts";
 import { createTurns, type Turns, type Use } from "./turns.ts";
 
 /** The law of all that is shared, on queues of pieces: what waits, how much, and who got how much. */
@@ -42,10 +43,6 @@ function turnsOf(parties: readonly Party[]): Turns<Party> {
   for (const party of parties) turns.wait(party);
   return turns;
 }
-
-const jain = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) ** 2 /
-  (values.length * values.reduce((sum, value) => sum + value ** 2, 0));
 
 const totalOf = (parties: readonly Party[]): number => parties.reduce((sum, { used }) => sum + used, 0);
 
@@ -126,7 +123,7 @@ describe("turns", () => {
         // Nobody has all that he wants by then.
         while (totalOf(parties) < 32 * 1_000_000) turns.give(use);
         expect(turns.size).toBe(32);
-        expect(jain(parties.map(({ used }) => used))).toBeGreaterThanOrEqual(0.95);
+        expect(jainIndex(parties.map(({ used }) => used))).toBeGreaterThanOrEqual(0.95);
       }),
       { numRuns: 20 },
     );

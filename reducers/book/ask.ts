@@ -9,13 +9,13 @@ import type { Context, StateDraft } from "../rules.ts";
 import { livePeer } from "../state.ts";
 import { remoteAddressOf } from "./tell.ts";
 
-/** Addresses from others. Only peers that we have chosen are asked: who came by itself may have come for this. */
+/** Addresses from others. Only peers that we have dialed are asked: who came by itself may have come for this. */
 
 export function canAsk(state: State, peerId: PeerId): boolean {
   const { asked } = state.book;
   const isTooSoon = (asked.get(peerId) ?? 0) > state.timeMs;
-  const isChosen = livePeer(state, peerId)?.direction === "outgoing";
-  return isChosen && !isTooSoon && hasPlace(state) && canRequest(state, peerId);
+  const isDialed = livePeer(state, peerId)?.direction === "outgoing";
+  return isDialed && !isTooSoon && hasPlace(state) && canRequest(state, peerId);
 }
 
 /** Those whose time is over are forgotten when somebody is asked. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jainIndex } from "../../fuzz/fairness/shares.ts";
 import { createUpload, type Sender, type Upload } from "./upload.ts";
 
 /** The cap on virtual time, with senders that are only queues. */
@@ -68,10 +69,6 @@ function senderOf(world: World, sizeOf: () => number, count = Number.POSITIVE_IN
   };
 }
 
-const jain = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) ** 2 /
-  (values.length * values.reduce((sum, value) => sum + value ** 2, 0));
-
 const RATE = 1_000_000;
 
 describe("the cap on what is sent", () => {
@@ -107,7 +104,7 @@ describe("the cap on what is sent", () => {
     );
     for (const sender of senders) world.upload.wait(sender);
     world.pass(20_000);
-    expect(jain(senders.map(({ sent }) => sent))).toBeGreaterThanOrEqual(0.95);
+    expect(jainIndex(senders.map(({ sent }) => sent))).toBeGreaterThanOrEqual(0.95);
   });
 
   test("gives who asks for a hundred times as much no more than its share while others wait", () => {
