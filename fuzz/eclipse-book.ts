@@ -1,4 +1,3 @@
-import { addressGroup } from "../core/address.ts";
 import {
   type AddressBook,
   type BookEntry,
@@ -15,6 +14,7 @@ import { OUTGOING_RESERVE } from "../core/limits.ts";
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import { numberedPeer } from "../core/numbered-peers.fixture.ts";
 import { createRng, drawHex, drawInt } from "../core/rng.ts";
+import { ATTACKED_GROUPS, GROUPS, hostIn, isAttacked } from "./eclipse-groups.ts";
 
 /**
  * The address book of fuzz/eclipse.ts alone: of all that was told by then, eight peers are chosen, and nobody is asked
@@ -26,8 +26,6 @@ export interface BookEclipseOptions {
   readonly honestPercent: number;
 }
 
-const GROUPS = 80;
-const ATTACKED_GROUPS = 16;
 const TELLERS = 10;
 const HONEST_TELLERS = 2;
 const TOLD_BY_EACH = 40;
@@ -55,7 +53,7 @@ export function playBookEclipse({ seed, honestPercent }: BookEclipseOptions): nu
     const entry = pick(book, holder, isFree, groups) ?? pick(book, holder, isFree);
     if (entry === null) break;
     const { address, source } = entry;
-    const isHonest = groupNumber(address) >= ATTACKED_GROUPS;
+    const isHonest = !isAttacked(address);
     if (isHonest && drawInt(holder, 100) >= honestPercent) {
       book = fail(book, formatMultiaddr(address), NOW_MS + 1);
       continue;
@@ -72,19 +70,15 @@ type Holder = Parameters<typeof drawInt>[0];
 const attackedGroup = (holder: Holder): number => drawInt(holder, ATTACKED_GROUPS);
 const honestGroup = (holder: Holder): number => ATTACKED_GROUPS + drawInt(holder, GROUPS - ATTACKED_GROUPS);
 
-const hostOf = (group: number, number: number): string => `20.1.${group}.${number}`;
-
 const addressAt = (group: number, number: number): DialAddress => ({
   scheme: "http",
   hostKind: "ip4",
-  host: hostOf(group, number),
+  host: hostIn(group, number),
   port: 7_300,
   peerId: numberedPeer(256 * group + number),
 });
 
 const sourceOf = (group: number, teller: number): Source => ({
   peerId: numberedPeer(1_000_000 + teller),
-  remoteAddress: hostOf(group, 254 - teller),
+  remoteAddress: hostIn(group, 254 - teller),
 });
-
-const groupNumber = ({ host }: DialAddress): number => Number(addressGroup(host).split(".")[2]);

@@ -1,13 +1,12 @@
 import { assert } from "../core/assert.ts";
 import type { PeerId } from "../core/ids.ts";
+import { ATTACKED_GROUPS, GROUPS, hostIn, isAttacked, isEven } from "./eclipse-groups.ts";
 import type { Stranger } from "./lone-core.ts";
 import { identityOf } from "./sim-identity.ts";
 import type { Random } from "./sim-random.ts";
 
 /** Who there is beside the victim of fuzz/eclipse.ts: the same hosts for every seed. */
 
-const GROUPS = 80;
-const ATTACKED_GROUPS = 16;
 const HOSTS_PER_GROUP = 6;
 /** More keys than the slots that they want. */
 const ATTACKERS_PER_GROUP = 40;
@@ -19,7 +18,7 @@ const known = new Map<PeerId, Stranger>();
 
 function strangerIn(group: number, number: number): Stranger {
   const identity = identityOf(`eclipse ${group} ${number}`);
-  const host = `20.1.${group}.${number}`;
+  const host = hostIn(group, number);
   const { peerId } = identity;
   const who = { identity, address: { scheme: "http", hostKind: "ip4", host, port: 7_300, peerId } } as const;
   known.set(peerId, who);
@@ -33,10 +32,9 @@ export function strangerOf(peerId: PeerId): Stranger {
 }
 
 export const peerIdOf = ({ identity }: Stranger): PeerId => identity.peerId;
-const groupOf = ({ address: { host } }: Stranger): number => Number(host.split(".")[2]);
-export const isAttacker = (who: Stranger): boolean => groupOf(who) < ATTACKED_GROUPS;
+export const isAttacker = ({ address }: Stranger): boolean => isAttacked(address);
 /** Every second attacker: its claim is being verified, and it hopes to be chosen by that. */
-export const leavesToBeChosen = (who: Stranger): boolean => isAttacker(who) && groupOf(who) % 2 === 0;
+export const leavesToBeChosen = ({ address }: Stranger): boolean => isAttacked(address) && isEven(address);
 /** Its answers are like everybody's, but it has no time for anybody. */
 export const isSeed = ({ address: { host } }: Stranger): boolean => host.endsWith(`.${SEED_NUMBER}`);
 

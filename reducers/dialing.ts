@@ -248,7 +248,7 @@ export function applyReply(
       proveTarget(draft, target, !attempt.isVerification);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else if (attempt.target !== null && attempt.isVerification) {
-    // Whatever became of the connection meanwhile: who came by itself must not become a peer of our choice by this: the connection stays the one that it is.
+    // Whatever became of its connection meanwhile stays: who came by itself must not become a peer of our choice by this.
     proveTarget(draft, attempt.target, false);
     fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
   } else {

@@ -11,8 +11,8 @@ import { anchorsOf } from "./kept.ts";
 
 /**
  * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, from the book or
- * else by a relay (7.1), and the worst of those there are too many of leaves. Who is no better than the others is the youngest, and leaves again; so a
- * network that works stays as it is.
+ * else by a relay (7.1), and the worst of those there are too many of leaves. Who is no better than the others is the
+ * youngest, and leaves again; so a network that works stays as it is.
  */
 export const mayRotate = (state: State): boolean =>
   state.timeMs >= state.book.rotatedMs + ROTATE_MS && hasDialsLeft(state);
