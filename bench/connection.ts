@@ -51,8 +51,10 @@ export async function benchConnection(): Promise<void> {
 export interface Listener {
   readonly process: ChildProcess;
   readonly address: DialAddress;
-  /** What it has in use. */
+  /** What it has in use. It collects its garbage first, which takes processor time. */
   readonly ask: () => Promise<ListenerUsage>;
+  /** Processor time of it so far, microseconds. */
+  readonly cpuUs: () => Promise<number>;
 }
 
 export async function startListener(...args: readonly string[]): Promise<Listener> {
@@ -62,12 +64,17 @@ export async function startListener(...args: readonly string[]): Promise<Listene
   const [text]: unknown[] = await once(listener, "message");
   const parsed = parseMultiaddr(String(text));
   if (parsed.tag !== "address") throw new Error(`the listener has no address: ${parsed.detail}`);
-  const ask = async (): Promise<ListenerUsage> => {
-    listener.send("usage");
+  const askFor = async (wanted: "usage" | "cpu"): Promise<unknown> => {
+    listener.send(wanted);
     const [answer]: unknown[] = await once(listener, "message");
-    return answer as ListenerUsage;
+    return answer;
   };
-  return { process: listener, address: parsed.address, ask };
+  return {
+    process: listener,
+    address: parsed.address,
+    ask: async () => (await askFor("usage")) as ListenerUsage,
+    cpuUs: async () => Number(await askFor("cpu")),
+  };
 }
 
 /** When each kind of input came first: whole milliseconds, from the recording of the dialer. */

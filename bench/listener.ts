@@ -1,9 +1,11 @@
+import { subscribe } from "node:diagnostics_channel";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { pino } from "pino";
 import { DEFAULT_ADMISSION } from "../core/state.ts";
 import { ephemeralKey } from "../service/key-file.ts";
 import { startNode } from "../service/node.ts";
 import { admissionPerIp, DEFAULT_SETTINGS } from "../service/node-settings.ts";
+import { cpuUs, p99 } from "./measure.ts";
 import { type Usage, usage } from "./usage.ts";
 
 /** What a listener answers its parent with. */
@@ -12,6 +14,8 @@ export interface ListenerUsage extends Usage {
   readonly endings: Readonly<Record<string, number>>;
   readonly peers: number;
   readonly delayMsP99: number;
+  /** Processor time from the head of an HTTP request to the end of its response: all of the process, so also of others. */
+  readonly requestMsP99: number;
 }
 
 /** A node in a process of its own, for the others to dial; ends with its parent. `flood`: with the limits of 3.2. */
@@ -34,17 +38,41 @@ setInterval(() => {
   halfOpenMax = Math.max(halfOpenMax, halfOpen);
 }, SAMPLE_MS).unref();
 
+let requestsMs: number[] = [];
+const startedUs = new WeakMap<object, number>();
+subscribe("http.server.request.start", (about) => {
+  const { request } = about as { request: object };
+  startedUs.set(request, cpuUs());
+});
+subscribe("http.server.response.finish", (about) => {
+  const { request } = about as { request: object };
+  requestsMs.push((cpuUs() - (startedUs.get(request) ?? Number.NaN)) / 1_000);
+});
+
 const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
 delay.enable();
 
 process.on("disconnect", () => process.exit());
-// Whatever the parent says, it is answered with what is in use.
-process.on("message", () => {
+process.on("message", (wanted) => {
+  if (wanted === "cpu") {
+    process.send?.(cpuUs());
+    return;
+  }
+  // What is in use: without what is only waiting to be collected.
   globalThis.gc?.();
   const { endings, peers } = node.state();
   // The histogram counts the time between two looks: what is above its resolution is delay.
   const delayMsP99 = Math.max(0, delay.percentile(99) / 1e6 - DELAY_RESOLUTION_MS);
-  const answer: ListenerUsage = { ...usage(), halfOpenMax, endings, peers: peers.size, delayMsP99 };
+  const requestMsP99 = requestsMs.length === 0 ? 0 : p99(requestsMs);
+  requestsMs = [];
+  const answer: ListenerUsage = {
+    ...usage(),
+    halfOpenMax,
+    endings,
+    peers: peers.size,
+    delayMsP99,
+    requestMsP99,
+  };
   process.send?.(answer);
   delay.reset();
 });

@@ -27,10 +27,11 @@ export function readEnvelope(message: IncomingMessage): Promise<Uint8Array | "to
   const announced = Number(message.headers["content-length"] ?? 0);
   if (announced > ENVELOPE_BYTES_MAX) return Promise.resolve("tooLong");
   return new Promise((resolve) => {
-    const bytes = new Uint8Array(ENVELOPE_BYTES_MAX);
+    // The parser takes no more than was announced, if anything was.
+    const bytes = new Uint8Array(announced > 0 ? announced : ENVELOPE_BYTES_MAX);
     let length = 0;
     const take = (chunk: Buffer): void => {
-      if (length + chunk.length > ENVELOPE_BYTES_MAX) {
+      if (length + chunk.length > bytes.length) {
         message.off("data", take);
         resolve("tooLong");
         return;
