@@ -16,11 +16,11 @@ const WARM_UP = 20;
 const IDLE_MS = 20_000;
 
 export async function benchMemory(peers = PEERS): Promise<void> {
-  const { process: listener, address, ask } = await startListener();
+  const { process: listener, address, ask, cpuUs } = await startListener();
   const idleShare = async (): Promise<number> => {
-    const before = await ask();
+    const beforeUs = await cpuUs();
     await pause(IDLE_MS);
-    return ((await ask()).cpuUs - before.cpuUs) / (1_000 * IDLE_MS);
+    return ((await cpuUs()) - beforeUs) / (1_000 * IDLE_MS);
   };
   const nodes: RunningNode[] = [];
   while (nodes.length < WARM_UP) nodes.push(await join(address));
