@@ -172,6 +172,16 @@ describe("control: messages that arrive before Hello", () => {
     ]);
   });
 
+  test("Pongs between Hello and ready, which can answer nothing, wait like Pings, 64 of them", () => {
+    const pong = (n: number) => control({ tag: "pong", n });
+    const node = testNode();
+    const { attemptId } = offerFrom(node, party("peer"));
+    openTransport(node, attemptId, ["control"]);
+    sayHello(node, attemptId);
+    for (let n = 0; n < 64; n++) expect(say(node, attemptId, pong(n)).effects).toEqual([]);
+    expect(goodbyes(say(node, attemptId, pong(64)).effects)).toEqual([`overLimit ${BAN_MS}`]);
+  });
+
   test("pings between Hello and ready wait too, 64 of them", () => {
     const node = testNode();
     const { attemptId } = offerFrom(node, party("peer"));

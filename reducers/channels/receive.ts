@@ -45,8 +45,10 @@ export function receiveBytes(
     return;
   }
   const entry = { channel, message: decoded.value } as ChannelMessage;
-  // A peer that is ready before us may ping already; its budget begins when we are.
-  const waits = entry.channel !== "control" || (entry.message.tag === "ping" && attempt.hello !== null);
+  // A peer that is ready before us may ping already; its budgets begin when we are.
+  const isPing =
+    entry.channel === "control" && (entry.message.tag === "ping" || entry.message.tag === "pong");
+  const waits = entry.channel !== "control" || (isPing && attempt.hello !== null);
   if (readyPeer !== null && (live === undefined || !isUsed(live, channel)))
     ignore(draft, readyPeer, channel, context);
   else if (readyPeer !== null || !waits) deliver(attempt, entry, context);
