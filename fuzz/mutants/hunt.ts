@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { z } from "zod";
+import type { Place } from "./places.ts";
 import type { Tree } from "./tree.ts";
 
 /** What became of a tree that was fuzzed. Only `caught` says that a checker has found fault. */
@@ -22,13 +23,15 @@ export type Found = z.infer<typeof foundSchema>;
 const HUNT_MS_MAX = 1_800_000;
 const STDERR_CHARS = 600;
 
-export async function hunt(tree: Tree, seeds: number, suites: string): Promise<Outcome> {
+/** @param first where to look first */
+export async function hunt(tree: Tree, seeds: number, suites: string, first?: Place): Promise<Outcome> {
   const { code, signal, stdout, stderr } = await runNode(tree.root, [
     "--import",
     "tsx",
     "fuzz/mutants/run-seeds.ts",
     `${seeds}`,
     suites,
+    ...(first === undefined ? [] : [`${first.suite}:${first.seed}`]),
   ]);
   const died = (why: string): Outcome => ({
     tag: "error",

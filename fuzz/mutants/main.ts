@@ -3,6 +3,7 @@ import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
 import { hunt, type Outcome } from "./hunt.ts";
 import { type Mutant, readMutants } from "./mutant.ts";
+import { type Place, readPlaces, writePlaces } from "./places.ts";
 import { applyPatch, copyTree, type Tree } from "./tree.ts";
 
 /** Do the checkers find bugs? Each patch plants one into a copy of the tree, which is then fuzzed. */
@@ -12,6 +13,7 @@ interface Flags {
   readonly seeds: number;
   readonly jobs: number;
   readonly suites: string;
+  readonly remember?: true;
 }
 
 interface Result {
@@ -26,13 +28,17 @@ const FAILURE_CHARS = 100;
 const EXIT_INTERRUPTED = 130;
 
 const root = resolve(import.meta.dirname, "..", "..");
+const folder = join(root, "fuzz", "mutants");
+const placesPath = join(folder, "places.json");
 
 const note = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-async function run({ only, seeds, jobs, suites }: Flags): Promise<void> {
-  const mutants = chosen(readMutants(join(root, "fuzz", "mutants")), only);
+async function run({ only, remember, ...flags }: Flags): Promise<void> {
+  const { seeds, suites } = flags;
+  const mutants = chosen(readMutants(folder), only);
+  const places = readPlaces(placesPath);
   // One state of the tree for all of them, whatever is edited meanwhile.
   const base = copyTree(root);
   try {
@@ -43,7 +49,11 @@ async function run({ only, seeds, jobs, suites }: Flags): Promise<void> {
       return;
     }
     note(`control: ${seeds} seeds pass; ${mutants.length} mutants`);
-    report(await huntAll(base, mutants, { seeds, jobs, suites }), seeds);
+    const caught = (name: string, place: Place): void => {
+      places.set(name, place);
+      if (remember) writePlaces(placesPath, places);
+    };
+    report(await huntAll(base, mutants, flags, places, caught), seeds);
   } finally {
     base.remove();
   }
@@ -59,27 +69,36 @@ function chosen(mutants: readonly Mutant[], only: string | undefined): readonly 
 async function huntAll(
   base: Tree,
   mutants: readonly Mutant[],
-  { seeds, jobs, suites }: Flags,
+  { seeds, jobs, suites }: Omit<Flags, "only">,
+  places: ReadonlyMap<string, Place>,
+  caught: (name: string, place: Place) => void,
 ): Promise<readonly Result[]> {
   const left = [...mutants];
   const results: Result[] = [];
   const work = async (): Promise<void> => {
     for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
       const startMs = performance.now();
-      const outcome = await huntOne(base, mutant, seeds, suites);
+      const outcome = await huntOne(base, mutant, { seeds, suites, first: places.get(mutant.name) });
       results.push({ mutant, outcome, seconds: (performance.now() - startMs) / 1_000 });
       note(`${mutant.name}: ${wordsOf(outcome)}`);
+      if (outcome.tag === "caught") caught(mutant.name, { suite: outcome.suite, seed: outcome.seed });
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
   return results.sort((a, b) => (a.mutant.name < b.mutant.name ? -1 : 1));
 }
 
-async function huntOne(base: Tree, mutant: Mutant, seeds: number, suites: string): Promise<Outcome> {
+interface Look {
+  readonly seeds: number;
+  readonly suites: string;
+  readonly first: Place | undefined;
+}
+
+async function huntOne(base: Tree, mutant: Mutant, { seeds, suites, first }: Look): Promise<Outcome> {
   const tree = copyTree(base.root);
   try {
     await applyPatch(tree, mutant.path);
-    return await hunt(tree, seeds, suites);
+    return await hunt(tree, seeds, suites, first);
   } catch (error) {
     return { tag: "error", detail: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -150,6 +169,7 @@ const program = new Command("mutants")
   .option("--seeds <n>", "seeds after which a mutant has survived", wholeNumber, 1_000)
   .option("--jobs <n>", "mutants at the same time", wholeNumber, 1)
   .option("--suites <names>", "separated by commas: see suites.ts", "all")
+  .option("--remember", "write where each was caught into places.json: it is looked for there first")
   .action(run);
 
 try {
