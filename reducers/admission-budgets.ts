@@ -1,4 +1,4 @@
-import { isLoopback } from "../core/address.ts";
+import { isLoopback, type Place } from "../core/address.ts";
 import type { PeerId } from "../core/ids.ts";
 import {
   ADMISSION_BUCKETS_MAX,
@@ -47,7 +47,7 @@ export const incomingMax = ({ config: { peersMax } }: Pick<State, "config">): nu
   peersMax - outgoingReserve(peersMax);
 
 /** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
-export function takeTokens(draft: StateDraft, address: string, group: string): number {
+export function takeTokens(draft: StateDraft, { address, group }: Place): number {
   const { ip, group: groupLimit, global } = draft.config.admission;
   const limits = isLoopback(address)
     ? ([[address, ip]] as const)
@@ -94,7 +94,7 @@ export const retryAfter = (waitS: number): number =>
 export const halfOpenOf = ({ attempts }: State): readonly Attempt[] =>
   [...attempts.values()].filter(({ direction, phase }) => direction === "incoming" && phase.tag !== "ready");
 
-export function isHalfOpenFull(state: State, address: string, group: string): boolean {
+export function isHalfOpenFull(state: State, { address, group }: Place): boolean {
   const { halfOpenMax, halfOpenPerGroupMax } = state.config.admission;
   const halfOpen = halfOpenOf(state);
   const ofGroup = halfOpen.filter(({ remote }) => remote?.group === group).length;

@@ -1,5 +1,5 @@
 import type { SignalAction, SignalingEvent } from "../core/actions.ts";
-import { addressGroup } from "../core/address.ts";
+import { placeAt } from "../core/address.ts";
 import { remainingMs } from "../core/bans.ts";
 import type { Hex } from "../core/bytes.ts";
 import { decode, encode } from "../core/codec/codec.ts";
@@ -48,16 +48,16 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
     enabled: () => true,
     reduce: (draft, { requestId, remoteAddress, envelope }, context) => {
       const { effect } = context;
-      const group = addressGroup(remoteAddress);
-      const closedMs = remainingMs(closedUntil(draft, group), draft.timeMs);
-      const waitS = closedMs > 0 ? closedMs / 1_000 : takeTokens(draft, remoteAddress, group);
+      const remote = placeAt(remoteAddress);
+      const closedMs = remainingMs(closedUntil(draft, remote.group), draft.timeMs);
+      const waitS = closedMs > 0 ? closedMs / 1_000 : takeTokens(draft, remote);
       if (waitS > 0) {
         const reply = { tag: "rateLimited", retryAfterS: retryAfter(waitS) } as const;
         effect({ type: "effect/replySignal", requestId, reply });
         return;
       }
-      const isRefused = draft.stopping || isCrowdedOut(draft, { address: remoteAddress, group }, context);
-      if (isRefused || isHalfOpenFull(draft, remoteAddress, group)) {
+      const isRefused = draft.stopping || isCrowdedOut(draft, remote, context);
+      if (isRefused || isHalfOpenFull(draft, remote)) {
         effect({
           type: "effect/replySignal",
           requestId,
@@ -69,7 +69,7 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
           phase: { tag: "openingOffer" },
           peerId: null,
           target: null,
-          remoteAddress,
+          remote,
           requestId,
           via: null,
           nonce: "",

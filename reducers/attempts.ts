@@ -1,5 +1,5 @@
 import type { SignalAction } from "../core/actions.ts";
-import { isLocalAddress, placeAt } from "../core/address.ts";
+import { isLocalAddress, type Place } from "../core/address.ts";
 import type { AttemptId, PeerId } from "../core/ids.ts";
 import { ATTEMPT_TIMEOUT_MS, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Reason } from "../core/reasons.ts";
@@ -52,12 +52,14 @@ export function reply(
   });
 }
 
-/** Where the other side is: as the transport has found it, or before that as its signals came. "" if nobody has said. */
-export const addressReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
-  (selected ?? remote)?.address ?? "";
+/** Where the other side is: as the transport has found it, or before that as its signals came. */
+export const placeReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): Place =>
+  selected ?? remote ?? NOWHERE;
 
-export const groupReached = ({ selected, remote }: Pick<Attempt, "selected" | "remote">): string =>
-  (selected ?? remote)?.group ?? "";
+const NOWHERE: Place = { address: "", group: "" };
+
+export const groupReached = (attempt: Pick<Attempt, "selected" | "remote">): string =>
+  placeReached(attempt).group;
 
 /**
  * Dialed at an address, by our choice or our operator's. Who was named by a relay was chosen by the relay, like anybody
@@ -75,18 +77,17 @@ export const isUnfinished = (attempt: Attempt | undefined): boolean =>
 /** Starts an attempt under a number that was never used, with the one deadline it has until ready (3.3). */
 export function startAttempt(
   draft: StateDraft,
-  start: Pick<Attempt, "direction" | "phase" | "peerId" | "target" | "requestId" | "via" | "nonce"> & {
-    readonly remoteAddress: string | null;
-  },
+  start: Pick<
+    Attempt,
+    "direction" | "phase" | "peerId" | "target" | "remote" | "requestId" | "via" | "nonce"
+  >,
 ): AttemptId {
   const id = draft.nextAttemptId as AttemptId;
-  const { remoteAddress, ...given } = start;
   draft.nextAttemptId += 1;
   draft.attempts = draft.attempts.set(id, {
-    ...given,
+    ...start,
     id,
     startedMs: draft.timeMs,
-    remote: remoteAddress === null ? null : placeAt(remoteAddress),
     listen: null,
     issuedAtMs: 0,
     offerHash: "",

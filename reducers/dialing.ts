@@ -1,5 +1,5 @@
 import type { SignalAction } from "../core/actions.ts";
-import { addressGroup } from "../core/address.ts";
+import { addressGroup, placeAt } from "../core/address.ts";
 import { remainingMs } from "../core/bans.ts";
 import { decode, encode } from "../core/codec/codec.ts";
 import { encodeUtf8 } from "../core/codec/utf8.ts";
@@ -102,7 +102,7 @@ export function startDial(
     phase: { tag: "offering" },
     peerId,
     target,
-    remoteAddress: null,
+    remote: null,
     requestId: null,
     via: null,
     nonce: drawHex(draft, 16),
@@ -187,15 +187,15 @@ export function openReply(
     }
     case "envelope": {
       // The host may have been a name.
-      const group = addressGroup(outcome.remoteAddress);
-      const closedMs = remainingMs(closedUntil(draft, group), draft.timeMs);
+      const remote = placeAt(outcome.remoteAddress);
+      const closedMs = remainingMs(closedUntil(draft, remote.group), draft.timeMs);
       if (closedMs > 0) {
-        fail(attempt.id, `the operator has banned ${group}`, context, null, closedMs);
+        fail(attempt.id, `the operator has banned ${remote.group}`, context, null, closedMs);
         return;
       }
       updateAttempt(draft, attempt.id, (changed) => {
         changed.phase = { tag: "openingReply" };
-        changed.remote = { address: outcome.remoteAddress, group };
+        changed.remote = remote;
       });
       const { envelope } = outcome;
       context.effect({ type: "effect/openEnvelope", attemptId: attempt.id, kind: "answer", envelope });

@@ -1,4 +1,4 @@
-import { isLoopback } from "../core/address.ts";
+import { isLoopback, type Place } from "../core/address.ts";
 import type { AttemptId } from "../core/ids.ts";
 import { DISPLACED_AFTER_MS, HALF_OPEN_SPARE, RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { Attempt, State } from "../core/state.ts";
@@ -28,11 +28,7 @@ export function displace(draft: StateDraft, newcomer: Newcomer, context: Context
 }
 
 /** What is left when half-open connections are nearly as many as may be is for groups that have none, or fewer. */
-export function isCrowdedOut(
-  draft: StateDraft,
-  { address, group }: NonNullable<Attempt["remote"]>,
-  context: Context,
-): boolean {
+export function isCrowdedOut(draft: StateDraft, { address, group }: Place, context: Context): boolean {
   const isNearlyFull = halfOpenOf(draft).length >= draft.config.admission.halfOpenMax - HALF_OPEN_SPARE;
   if (!isNearlyFull || isLoopback(address)) return false;
   const newcomer = { group, id: null, among: "halfOpen" } as const;

@@ -103,7 +103,7 @@ function approach(
     phase: { tag: "offering" },
     peerId,
     target: null,
-    remoteAddress: draft.attempts.get(live.attemptId)?.selected?.address ?? null,
+    remote: draft.attempts.get(live.attemptId)?.selected ?? null,
     requestId: null,
     via: { peerId: relay, attemptId: live.attemptId, from: null },
     nonce: drawHex(draft, 16),

@@ -10,7 +10,7 @@ import {
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { hasRoomForStrangers, isHalfOpenFull } from "../admission-budgets.ts";
-import { addressReached, groupReached, startAttempt } from "../attempts.ts";
+import { placeReached, startAttempt } from "../attempts.ts";
 import { accuse } from "../channels/violation.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { attemptOf, forgetWake, livePeer, updateChannel, wakeAt } from "../state.ts";
@@ -99,8 +99,9 @@ export function receiveOffer(
   }
   forgetWake(draft, `lapse ${attemptId}`);
   draft.offersMs = [...recentOffers(draft), draft.timeMs];
-  const { address, group } = remoteOf(draft, live);
-  if (tag === "lapsed" || draft.stopping || isHalfOpenFull(draft, address, group)) {
+  // Private candidates of a dialer count only if the relay is reached at such an address itself (section 3).
+  const remote = placeReached(attemptOf(draft, live.attemptId));
+  if (tag === "lapsed" || draft.stopping || isHalfOpenFull(draft, remote)) {
     answerRelay(draft, relay, live, null, context);
     return;
   }
@@ -109,7 +110,7 @@ export function receiveOffer(
     phase: { tag: "openingOffer" },
     peerId: null,
     target: null,
-    remoteAddress: address,
+    remote,
     requestId: null,
     via: { peerId: relay, attemptId, from },
     nonce: "",
@@ -175,15 +176,6 @@ export function endListening(
     rejection: null,
     retryAfterMs: 0,
   });
-}
-
-/** Private candidates of a dialer count only if the relay is reached at such an address itself (section 3). */
-function remoteOf(
-  state: State,
-  { attemptId }: LivePeer,
-): { readonly address: string; readonly group: string } {
-  const attempt = attemptOf(state, attemptId);
-  return { address: addressReached(attempt), group: groupReached(attempt) };
 }
 
 function setBrought(draft: StateDraft, peerId: PeerId, flow: BroughtFlow): void {
