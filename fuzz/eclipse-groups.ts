@@ -5,7 +5,5 @@ export const GROUPS = 80;
 export const ATTACKED_GROUPS = 16;
 
 export const hostIn = (group: number, number: number): string => `20.1.${group}.${number}`;
-const groupOf = ({ host }: DialAddress): number => Number(host.split(".")[2]);
+export const groupOf = ({ host }: DialAddress): number => Number(host.split(".")[2]);
 export const isAttacked = (address: DialAddress): boolean => groupOf(address) < ATTACKED_GROUPS;
-/** Every second group of the attacker's. */
-export const isEven = (address: DialAddress): boolean => groupOf(address) % 2 === 0;

@@ -1,6 +1,6 @@
 import { assert } from "../core/assert.ts";
 import type { PeerId } from "../core/ids.ts";
-import { ATTACKED_GROUPS, GROUPS, hostIn, isAttacked, isEven } from "./eclipse-groups.ts";
+import { ATTACKED_GROUPS, GROUPS, groupOf, hostIn, isAttacked } from "./eclipse-groups.ts";
 import type { Stranger } from "./lone-core.ts";
 import { identityOf } from "./sim-identity.ts";
 import type { Random } from "./sim-random.ts";
@@ -34,7 +34,8 @@ export function strangerOf(peerId: PeerId): Stranger {
 export const peerIdOf = ({ identity }: Stranger): PeerId => identity.peerId;
 export const isAttacker = ({ address }: Stranger): boolean => isAttacked(address);
 /** Every second attacker: its claim is being verified, and it hopes to be chosen by that. */
-export const leavesToBeChosen = ({ address }: Stranger): boolean => isAttacked(address) && isEven(address);
+export const leavesToBeChosen = ({ address }: Stranger): boolean =>
+  isAttacked(address) && groupOf(address) % 2 === 0;
 /** Its answers are like everybody's, but it has no time for anybody. */
 export const isSeed = ({ address: { host } }: Stranger): boolean => host.endsWith(`.${SEED_NUMBER}`);
 

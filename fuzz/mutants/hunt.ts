@@ -23,8 +23,14 @@ export type Found = z.infer<typeof foundSchema>;
 const HUNT_MS_MAX = 1_800_000;
 const STDERR_CHARS = 600;
 
-/** @param first where to look first */
-export async function hunt(tree: Tree, seeds: number, suites: string, first?: Place): Promise<Outcome> {
+export interface Look {
+  readonly seeds: number;
+  readonly suites: string;
+  /** Where to look first, if that is known. */
+  readonly first?: Place | undefined;
+}
+
+export async function hunt(tree: Tree, { seeds, suites, first }: Look): Promise<Outcome> {
   const { code, signal, stdout, stderr } = await runNode(tree.root, [
     "--import",
     "tsx",

@@ -1,9 +1,9 @@
 import { join, resolve } from "node:path";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
-import { hunt, type Outcome } from "./hunt.ts";
+import { hunt, type Look, type Outcome } from "./hunt.ts";
 import { type Mutant, readMutants } from "./mutant.ts";
-import { type Place, readPlaces, writePlaces } from "./places.ts";
+import { readPlaces, writePlaces } from "./places.ts";
 import { applyPatch, copyTree, type Tree } from "./tree.ts";
 
 /** Do the checkers find bugs? Each patch plants one into a copy of the tree, which is then fuzzed. */
@@ -35,25 +35,20 @@ const note = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-async function run({ only, remember, ...flags }: Flags): Promise<void> {
-  const { seeds, suites } = flags;
+async function run(flags: Flags): Promise<void> {
+  const { only, seeds, suites } = flags;
   const mutants = chosen(readMutants(folder), only);
-  const places = readPlaces(placesPath);
   // One state of the tree for all of them, whatever is edited meanwhile.
   const base = copyTree(root);
   try {
-    const control = await hunt(base, seeds, suites);
+    const control = await hunt(base, { seeds, suites });
     if (control.tag !== "survived") {
       note(`The unchanged tree does not pass, so nothing can be said of mutants: ${wordsOf(control)}`);
       process.exitCode = 1;
       return;
     }
     note(`control: ${seeds} seeds pass; ${mutants.length} mutants`);
-    const caught = (name: string, place: Place): void => {
-      places.set(name, place);
-      if (remember) writePlaces(placesPath, places);
-    };
-    report(await huntAll(base, mutants, flags, places, caught), seeds);
+    report(await huntAll(base, mutants, flags), seeds);
   } finally {
     base.remove();
   }
@@ -69,10 +64,9 @@ function chosen(mutants: readonly Mutant[], only: string | undefined): readonly 
 async function huntAll(
   base: Tree,
   mutants: readonly Mutant[],
-  { seeds, jobs, suites }: Omit<Flags, "only">,
-  places: ReadonlyMap<string, Place>,
-  caught: (name: string, place: Place) => void,
+  { seeds, jobs, suites, remember }: Flags,
 ): Promise<readonly Result[]> {
+  const places = readPlaces(placesPath);
   const left = [...mutants];
   const results: Result[] = [];
   const work = async (): Promise<void> => {
@@ -81,24 +75,20 @@ async function huntAll(
       const outcome = await huntOne(base, mutant, { seeds, suites, first: places.get(mutant.name) });
       results.push({ mutant, outcome, seconds: (performance.now() - startMs) / 1_000 });
       note(`${mutant.name}: ${wordsOf(outcome)}`);
-      if (outcome.tag === "caught") caught(mutant.name, { suite: outcome.suite, seed: outcome.seed });
+      if (outcome.tag !== "caught" || !remember) continue;
+      places.set(mutant.name, { suite: outcome.suite, seed: outcome.seed });
+      writePlaces(placesPath, places);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
   return results.sort((a, b) => (a.mutant.name < b.mutant.name ? -1 : 1));
 }
 
-interface Look {
-  readonly seeds: number;
-  readonly suites: string;
-  readonly first: Place | undefined;
-}
-
-async function huntOne(base: Tree, mutant: Mutant, { seeds, suites, first }: Look): Promise<Outcome> {
+async function huntOne(base: Tree, mutant: Mutant, look: Look): Promise<Outcome> {
   const tree = copyTree(base.root);
   try {
     await applyPatch(tree, mutant.path);
-    return await hunt(tree, seeds, suites, first);
+    return await hunt(tree, look);
   } catch (error) {
     return { tag: "error", detail: error instanceof Error ? error.message : String(error) };
   } finally {

@@ -6,8 +6,8 @@ const placeSchema = z.strictObject({ suite: z.string(), seed: z.int().positive()
 export type Place = z.infer<typeof placeSchema>;
 
 /**
- * Where each mutant was caught the last time: it is looked for there first, so that a whole hunt takes minutes and not
- * hours. A place that is out of date costs one run.
+ * Where each mutant was caught the last time: it is looked for there first, so that a whole hunt takes an hour, not a
+ * day. A place that is out of date costs one run.
  */
 const placesSchema = z.record(z.string(), placeSchema);
 

@@ -148,6 +148,15 @@ describe("control: Hello", () => {
   });
 });
 
+/** Both have said Hello, and only control is open. */
+function greeted() {
+  const node = testNode();
+  const { attemptId } = offerFrom(node, party("peer"));
+  openTransport(node, attemptId, ["control"]);
+  sayHello(node, attemptId);
+  return { node, attemptId };
+}
+
 describe("control: messages that arrive before Hello", () => {
   test("wait for it and are processed in order; our permit comes after them", () => {
     const { node, attemptId } = opened();
@@ -174,19 +183,13 @@ describe("control: messages that arrive before Hello", () => {
 
   test("Pongs between Hello and ready, which can answer nothing, wait like Pings, 64 of them", () => {
     const pong = (n: number) => control({ tag: "pong", n });
-    const node = testNode();
-    const { attemptId } = offerFrom(node, party("peer"));
-    openTransport(node, attemptId, ["control"]);
-    sayHello(node, attemptId);
+    const { node, attemptId } = greeted();
     for (let n = 0; n < 64; n++) expect(say(node, attemptId, pong(n)).effects).toEqual([]);
     expect(goodbyes(say(node, attemptId, pong(64)).effects)).toEqual([`overLimit ${BAN_MS}`]);
   });
 
   test("pings between Hello and ready wait too, 64 of them", () => {
-    const node = testNode();
-    const { attemptId } = offerFrom(node, party("peer"));
-    openTransport(node, attemptId, ["control"]);
-    sayHello(node, attemptId);
+    const { node, attemptId } = greeted();
     for (let n = 0; n < 64; n++) expect(say(node, attemptId, ping(n)).effects).toEqual([]);
     const full = node.at(node.state);
     expect(goodbyes(say(full, attemptId, ping(64)).effects)).toEqual([`overLimit ${BAN_MS}`]);

@@ -5,7 +5,7 @@ import type { PeerId } from "../../core/ids.ts";
 import { RATE_BURST, RPC_OPEN_MAX } from "../../core/limits.ts";
 import type { Attempt, LivePeer } from "../../core/state.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { livePeer, updateAttempt, updateLive } from "../state.ts";
+import { liveAttempt, updateAttempt, updateLive } from "../state.ts";
 import { ignore } from "./ignored.ts";
 import { accuse } from "./violation.ts";
 
@@ -33,26 +33,28 @@ export function receiveBytes(
   bytes: Uint8Array,
   context: Context,
 ): void {
-  const { phase, peerId } = attempt;
-  const readyPeer = phase.tag === "ready" ? peerId : null;
-  const live = readyPeer === null ? undefined : livePeer(draft, readyPeer);
-  if (readyPeer !== null && live !== undefined) noteHeard(draft, readyPeer, live);
+  const { id: attemptId, peerId } = attempt;
+  const live = peerId === null ? undefined : liveAttempt(draft, peerId, attemptId);
+  if (peerId !== null && live !== undefined) noteHeard(draft, peerId, live);
   // The schema of a channel reads its messages; TypeScript cannot see that name and message belong together.
   const schema = CHANNELS[channel].schema as Schema<ChannelMessage["message"]>;
   const decoded = decode(schema, bytes, CHANNELS[channel].bytesMax);
   if (decoded.tag === "failed") {
-    accuse(attempt.id, channel, decoded, context);
+    accuse(attemptId, channel, decoded, context);
     return;
   }
   const entry = { channel, message: decoded.value } as ChannelMessage;
+  if (peerId !== null && live !== undefined) {
+    if (isUsed(live, channel)) deliver(attempt, entry, context);
+    else ignore(draft, peerId, channel, context);
+    return;
+  }
   // A peer that is ready before us may ping already; its budgets begin when we are.
   const isPing =
     entry.channel === "control" && (entry.message.tag === "ping" || entry.message.tag === "pong");
   const waits = entry.channel !== "control" || (isPing && attempt.hello !== null);
-  if (readyPeer !== null && (live === undefined || !isUsed(live, channel)))
-    ignore(draft, readyPeer, channel, context);
-  else if (readyPeer !== null || !waits) deliver(attempt, entry, context);
-  else keepEarly(draft, attempt, entry, context);
+  if (waits) keepEarly(draft, attempt, entry, context);
+  else deliver(attempt, entry, context);
 }
 
 /** Both enable it (section 4). */
