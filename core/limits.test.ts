@@ -72,7 +72,7 @@ describe("limits: the numbers of the protocol", () => {
     RING_MAX: 512,
     TRANSACTION_CAPACITY_DEFAULT: 3_000,
     PEERS_MAX_DEFAULT: 100,
-    OUTGOING_RESERVE: 8,
+    OUTGOING_RESERVE: 12,
     HALF_OPEN_MAX: 64,
     BLOCKS_KEPT_MIN: 290,
     TIP_SETTLE_MS: 10_000,

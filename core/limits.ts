@@ -160,8 +160,8 @@ export const BOOK_VERIFY_AGAIN_MS = 60_000;
 
 // Connections and control (section 4)
 export const PEERS_MAX_DEFAULT = 100;
-/** Slots that incoming connections cannot use. */
-export const OUTGOING_RESERVE = 8;
+/** Slots that incoming connections cannot use: so many peers of our own choice keep one of them honest (P25). */
+export const OUTGOING_RESERVE = 12;
 /** With fewer slots a full node refuses who comes; from here on somebody gives way (P25). */
 export const EVICTION_SLOTS_MIN = 8;
 /** So many at most are kept for each merit: for answering fast, and for having served most. */

@@ -17,7 +17,7 @@ import { createRng, drawHex, drawInt } from "../core/rng.ts";
 import { ATTACKED_GROUPS, GROUPS, hostIn, isAttacked } from "./eclipse-groups.ts";
 
 /**
- * The address book of fuzz/eclipse.ts alone: of all that was told by then, eight peers are chosen, and nobody is asked
+ * The address book of fuzz/eclipse.ts alone: of all that was told by then, as many peers are chosen as a node wants, and nobody is asked
  * again or replaced. What spoils the choice itself shows here first, and it costs a fortieth of a whole node.
  */
 export interface BookEclipseOptions {

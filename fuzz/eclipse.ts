@@ -1,6 +1,6 @@
 import type { DiscoveryMessage } from "../core/channels/discovery.ts";
 import type { AttemptId, PeerId, RequestId } from "../core/ids.ts";
-import { PEERS_ANSWER_MAX, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
+import { OUTGOING_RESERVE, PEERS_ANSWER_MAX, TRANSACTION_CAPACITY_DEFAULT } from "../core/limits.ts";
 import { formatMultiaddr } from "../core/multiaddr.ts";
 import { type Config, DEFAULT_ADMISSION, initialState, type State } from "../core/state.ts";
 import { incomingMax } from "../reducers/admission-budgets.ts";
@@ -38,7 +38,12 @@ export interface EclipseOptions {
   readonly peersMax: number;
 }
 
-export const DEFAULT_ECLIPSE = { lifeMs: 300_000, honestPercent: 70, peersMax: 32 } as const;
+/** As few slots as have the full reserve: every offer costs. */
+export const DEFAULT_ECLIPSE = {
+  lifeMs: 300_000,
+  honestPercent: 70,
+  peersMax: 4 * OUTGOING_RESERVE,
+} as const;
 
 /** At the end of a life. */
 export interface Peerage {

@@ -555,15 +555,15 @@ describe("admission: half-open connections (P06)", () => {
 
 describe("admission: capacity (P34)", () => {
   test("incoming connections never use the outgoing slots, and peers never exceed the maximum", () => {
-    const node = testNode({ peersMax: 40 });
+    const node = testNode({ peersMax: 48 });
     let admitted = 0;
     for (let index = 0; index < 50; index++) {
       if (refusalOf(node, party(`in ${index}`)) === undefined) admitted += 1;
-      expect(node.state.peers.size).toBeLessThanOrEqual(40);
+      expect(node.state.peers.size).toBeLessThanOrEqual(48);
     }
-    expect(admitted).toBe(40 - OUTGOING_RESERVE);
+    expect(admitted).toBe(48 - OUTGOING_RESERVE);
     for (let index = 0; index < OUTGOING_RESERVE; index++) dialTo(node, party(`out ${index}`), "offering");
-    expect(node.state.peers.size).toBe(40);
+    expect(node.state.peers.size).toBe(48);
     node.feed({
       type: "command/dial",
       requestId: 1 as RequestId,
@@ -575,7 +575,7 @@ describe("admission: capacity (P34)", () => {
         peerId: party("one too many").peerId,
       },
     });
-    expect(node.state.peers.size).toBe(40);
+    expect(node.state.peers.size).toBe(48);
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 

@@ -137,9 +137,9 @@ describe("a node whose slots are all taken", () => {
 
   test("P25: slots that are only held by offers send nobody away who is ready", () => {
     const node = testNode({ peersMax: 40 });
-    for (let index = 0; index < 8; index++) dialedPeer(node, `dialed ${index}`);
+    for (let index = 0; index < 10; index++) dialedPeer(node, `dialed ${index}`);
     const peers = Array.from({ length: 5 }, (_, index) => come(node, `peer ${index}`, ownGroup(index)));
-    for (let index = 0; index < 27; index++)
+    for (let index = 0; index < 25; index++)
       offerFrom(node, party(`silent ${index}`), { remoteAddress: `99.${Math.floor(index / 3)}.1.1` });
     expect(node.state.peers.size).toBe(40);
     node.pass(2_500);
