@@ -14,7 +14,7 @@ export interface ListenerUsage extends Usage {
   readonly endings: Readonly<Record<string, number>>;
   readonly peers: number;
   readonly delayMsP99: number;
-  /** Processor time from the head of an HTTP request to the end of its response: all of the process, so also of others. */
+  /** Processor time of the process from the head of an HTTP request to its answer; those that are open at once share it. */
   readonly requestMsP99: number;
 }
 
@@ -39,14 +39,23 @@ setInterval(() => {
 }, SAMPLE_MS).unref();
 
 let requestsMs: number[] = [];
-const startedUs = new WeakMap<object, number>();
+/** What each has cost so far, us. */
+const open = new Map<object, number>();
+let sharedUs = cpuUs();
+function share(): void {
+  const nowUs = cpuUs();
+  for (const [request, us] of open) open.set(request, us + (nowUs - sharedUs) / open.size);
+  sharedUs = nowUs;
+}
 subscribe("http.server.request.start", (about) => {
-  const { request } = about as { request: object };
-  startedUs.set(request, cpuUs());
+  share();
+  open.set((about as { request: object }).request, 0);
 });
 subscribe("http.server.response.finish", (about) => {
+  share();
   const { request } = about as { request: object };
-  requestsMs.push((cpuUs() - (startedUs.get(request) ?? Number.NaN)) / 1_000);
+  requestsMs.push((open.get(request) ?? Number.NaN) / 1_000);
+  open.delete(request);
 });
 
 const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
