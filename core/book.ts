@@ -17,6 +17,8 @@ export interface Book {
   readonly lookedMs: number;
   /** When a peer was last tried in the place of another, or could have been for the first time. */
   readonly rotatedMs: number;
+  /** How many peers that relays had named there were then, without the one that left. */
+  readonly rotatedNamed: number;
 }
 
 /** The secret comes from the seed, not from the sequence that is drawn of it: what else is drawn stays as it was. */
@@ -27,4 +29,5 @@ export const freshBook = (seed: Hex): Book => ({
   anchors: [],
   lookedMs: 0,
   rotatedMs: 0,
+  rotatedNamed: 0,
 });

@@ -25,6 +25,7 @@ import { type DialAddress, formatMultiaddr } from "../../core/multiaddr.ts";
 import { REJECTIONS } from "../../core/reasons.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config, LivePeer, State } from "../../core/state.ts";
+import { isChosen } from "../attempts.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { control, discovery, request, response, say } from "../testing/messages.ts";
 import { freshRequestId, type Party, party, type TestNode, testNode } from "../testing/node.ts";
@@ -561,7 +562,7 @@ describe("addresses: replacing peers", () => {
     const bySince = [...outgoing(node)].sort((a, b) => (liveSince(node, a) ?? 0) - (liveSince(node, b) ?? 0));
     const [anchor, second, third, youngest] = bySince as [PeerId, PeerId, PeerId, PeerId];
     const worstIn = (of: TestNode) =>
-      of.state.attempts.get(worstOf(of.state)?.attemptId as AttemptId)?.peerId;
+      of.state.attempts.get(worstOf(of.state, isChosen)?.attemptId as AttemptId)?.peerId;
     expect(worstIn(node)).toBe(youngest);
     const slow = { promptness: "slow", asked: 1, withheld: 0, sinceMs: 0 } as const;
     for (const [peerId, worst] of [

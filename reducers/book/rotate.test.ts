@@ -4,9 +4,19 @@ import { BOOK_IDLE_MS, ROTATE_MS } from "../../core/limits.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config } from "../../core/state.ts";
 import { party, type TestNode } from "../testing/node.ts";
-import { closeTransport, dialedPeer, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
-import { onDiscovery, peersNamed, relayed, relayNode, tagsTo } from "../testing/relays.ts";
-import { effectsOf } from "../testing/results.ts";
+import {
+  channelsWithout,
+  closeTransport,
+  dialedPeer,
+  liveOf,
+  openTransport,
+  readyPeer,
+  sayHello,
+  type TestPeer,
+} from "../testing/peers.ts";
+import { ENVELOPE, onDiscovery, peersNamed, relayed, relayNode, tagsTo } from "../testing/relays.ts";
+import { effectOf, effectsOf } from "../testing/results.ts";
+import { continueDial } from "../testing/signals.ts";
 import { keptAlive } from "../testing/streams.ts";
 
 const TARGET = party("target");
@@ -44,6 +54,18 @@ function rotating(scene: Scene): TestPeer {
 
 const name = ({ node }: Scene, relay: TestPeer, target = TARGET.publicKey) =>
   onDiscovery(node, relay, { tag: "discovered", target });
+
+/** The relay names somebody, who takes the offer and is ready, and cannot be asked for addresses. */
+function namedPeer(node: TestNode, relay: TestPeer, own: string): TestPeer {
+  const { publicKey, peerId } = party(own);
+  const { effects } = onDiscovery(node, relay, { tag: "discovered", target: publicKey });
+  const { attemptId } = effectOf(effects, "effect/createOffer");
+  continueDial(node, attemptId, effects, "awaitingReply");
+  continueDial(node, attemptId, onDiscovery(node, relay, { tag: "answer", reply: ENVELOPE }).effects);
+  openTransport(node, attemptId);
+  sayHello(node, attemptId, channelsWithout("rpc"));
+  return { attemptId, publicKey, peerId };
+}
 
 describe("rotation by relay", () => {
   test("a node that lacks nobody asks one relay every 5 minutes, not before", () => {
@@ -112,6 +134,30 @@ describe("rotation by relay", () => {
     expect(liveOf(node, youngest)).toBeUndefined();
     expect(node.state.endings["us useless"]).toBe(1);
     expect(asked(effects, chosen)).toEqual([]);
+  });
+
+  test("of whom relays have named the worst leaves before the next is asked for; nobody, if none was found", () => {
+    const { node, relays } = settled(["a", "b"], { peersMin: 5 });
+    const found: TestPeer[] = [];
+    const pass = (ms: number) => keptAlive(node, [...relays, ...found], ms);
+    const findWith = (relay: TestPeer, own: string): void => {
+      found.push(namedPeer(node, relay, own));
+      onDiscovery(node, relay, { tag: "getNext" });
+    };
+    const here = (): readonly boolean[] => found.map((peer) => liveOf(node, peer) !== undefined);
+    for (const own of ["lacking", "also lacking", "last lacking"]) {
+      const relay = relays.find((one) => liveOf(node, one)?.discovery?.theirs.tag === "asked");
+      findWith(relay as TestPeer, own);
+      pass(1);
+    }
+    found.push(readyPeer(node, "comes by itself", { remoteAddress: "20.9.0.1" }));
+    const useless = rotating({ node, relays, pass });
+    onDiscovery(node, useless, { tag: "answer", reply: null });
+    onDiscovery(node, useless, { tag: "getNext" });
+    for (const own of ["tried", "tried next", "tried last"]) findWith(rotating({ node, relays, pass }), own);
+    expect(here()).toEqual([true, true, true, true, false, false, true]);
+    expect(node.state.endings["us useless"]).toBe(2);
+    for (const relay of relays) expect(liveOf(node, relay)).toBeDefined();
   });
 
   test("a relay is asked although the book has addresses, if none of them may be dialed now", () => {

@@ -2,7 +2,7 @@ import { pick } from "../../core/address-book.ts";
 import type { PeerId } from "../../core/ids.ts";
 import { ROTATE_BEHIND_MIN, ROTATE_MS } from "../../core/limits.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
-import type { LivePeer, Promptness, State } from "../../core/state.ts";
+import type { LivePeer, Peer, Promptness, State } from "../../core/state.ts";
 import { outgoingReserve } from "../admission-budgets.ts";
 import { isChosen } from "../attempts.ts";
 import type { Context, StateDraft } from "../rules.ts";
@@ -11,23 +11,30 @@ import { anchorsOf } from "./kept.ts";
 
 /**
  * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, from the book or
- * else by a relay (7.1), and the worst of those there are too many of leaves. Who is no better than the others is the
+ * else by a relay (7.1), and the worst of those there are too many of leaves: of those that we have chosen, or of those
+ * that relays have named, for what a relay names must not push out our choice. Who is no better than the others is the
  * youngest, and leaves again; so a network that works stays as it is.
  */
 export const mayRotate = (state: State): boolean =>
   state.timeMs >= state.book.rotatedMs + ROTATE_MS && hasDialsLeft(state);
 
 export function rotate(draft: StateDraft, context: Context): void {
-  const isFirst = draft.book.rotatedMs === 0;
-  draft.book = { ...draft.book, rotatedMs: draft.timeMs };
-  if (isFirst) return;
+  const { rotatedMs, rotatedNamed } = draft.book;
+  const { live, chosen, named } = liveCounts(draft);
+  draft.book = { ...draft.book, rotatedMs: draft.timeMs, rotatedNamed: named };
+  if (rotatedMs === 0) return;
   const { peersMax, peersMin } = draft.config;
   const candidate = pick(draft.book.addresses, draft, (entry) => isDialable(draft, entry));
   const isFull = draft.peers.size >= peersMax;
-  const { live, outgoing } = liveCounts(draft);
-  const hasSpare = outgoing > outgoingReserve(peersMax);
-  // A full node has no slot to try anybody: there the worst leaves first, if there is somebody to try.
-  if (live > peersMin && (hasSpare || (isFull && candidate !== null))) dismissWorst(draft, context);
+  if (live > peersMin) {
+    // A full node has no slot to try anybody: there the worst leaves first, if there is somebody to try.
+    if (chosen > outgoingReserve(peersMax) || (isFull && candidate !== null))
+      dismiss(worstOf(draft, isChosen), context);
+    else if (candidate === null && named > rotatedNamed) {
+      draft.book = { ...draft.book, rotatedNamed: named - 1 };
+      dismiss(worstOf(draft, isNamed), context);
+    }
+  }
   if (isFull) return;
   if (candidate !== null) dialEntry(draft, candidate, context);
   // Proposed: who leaves is not asked.
@@ -35,25 +42,36 @@ export function rotate(draft: StateDraft, context: Context): void {
 }
 
 /** Who is being dialed may never come: nobody leaves for that one. */
-function liveCounts(state: State): { readonly live: number; readonly outgoing: number } {
+function liveCounts(state: State) {
   const live = [...state.peers.values()].filter((peer) => peer.live !== null);
-  return { live: live.length, outgoing: live.filter((peer) => isChosen(state, peer)).length };
+  return {
+    live: live.length,
+    chosen: live.filter((peer) => isChosen(state, peer)).length,
+    named: live.filter((peer) => isNamed(state, peer)).length,
+  };
 }
 
-function dismissWorst(draft: StateDraft, { propose }: Context): void {
-  const attemptId = worstOf(draft)?.attemptId;
+/** Found by a relay: we have dialed it, but not chosen. */
+const isNamed = (state: State, peer: Peer): boolean =>
+  peer.live?.direction === "outgoing" && !isChosen(state, peer);
+
+function dismiss(worst: LivePeer | undefined, { propose }: Context): void {
+  const attemptId = worst?.attemptId;
   const detail = "another peer is tried in its place";
   if (attemptId !== undefined)
     propose({ type: "connection/disconnect", attemptId, reason: "useless", detail });
 }
 
-/** Of those that we have chosen, without the anchors, and without what the operator wants. */
-export function worstOf(state: State): LivePeer | undefined {
+/** Of these, without the anchors, and without what the operator wants. */
+export function worstOf(
+  state: State,
+  isCandidate: (state: State, peer: Peer) => boolean,
+): LivePeer | undefined {
   const kept = new Set<PeerId>(anchorsOf(state).map(({ peerId }) => peerId));
   let worst: LivePeer | undefined;
   for (const peer of state.peers.values()) {
     const { peerId, live } = peer;
-    if (live === null || !isChosen(state, peer) || kept.has(peerId) || isWanted(state, live)) continue;
+    if (live === null || !isCandidate(state, peer) || kept.has(peerId) || isWanted(state, live)) continue;
     if (worst === undefined || isWorse(state, live, worst)) worst = live;
   }
   return worst;
