@@ -1,4 +1,5 @@
 import { fail, update } from "../core/address-book.ts";
+import type { PeerId } from "../core/ids.ts";
 import {
   DIAL_BACKOFF_MAX_MS,
   DIAL_BACKOFF_MIN_MS,
@@ -9,11 +10,15 @@ import {
 import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
 import { LASTING_REJECTIONS, type Reason, type Rejection } from "../core/reasons.ts";
 import { drawInt } from "../core/rng.ts";
-import type { Attempt, Target } from "../core/state.ts";
+import type { Attempt, State, Target } from "../core/state.ts";
 import type { Context, StateDraft } from "./rules.ts";
 import { livePeer, wakeAt } from "./state.ts";
 
 /** When an address that the operator wants connected is dialed again (3.3). */
+
+/** The operator wants this peer connected, by whichever way it is. */
+export const isOperators = ({ targets }: Pick<State, "targets">, peerId: PeerId): boolean =>
+  [...targets.values()].some(({ address }) => address.peerId === peerId);
 
 export interface Failure {
   readonly attempt: Attempt;

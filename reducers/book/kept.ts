@@ -3,6 +3,7 @@ import { setDeadline } from "../../core/deadlines.ts";
 import { ANCHORS_MAX, BOOK_SOON_MS, DIAL_BACKOFF_MAX_MS } from "../../core/limits.ts";
 import type { DialAddress } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
+import { isOperators } from "../targets.ts";
 import { usesBook } from "./soon.ts";
 
 /** What of the addresses outlives the process. */
@@ -18,13 +19,14 @@ export function keptBook(state: State): KeptBook {
 }
 
 /**
- * The peers of our own choice that were kept longest. Whoever makes a node start again must not get a new chance for
- * each of its connections: it begins with these (P25).
+ * The peers of our own choice that were kept longest, beside the operator's, which are dialed anyway. Whoever makes a node
+ * start again must not get a new chance for each of its connections: it begins with these (P25).
  */
-export function anchorsOf({ peers, attempts }: State): readonly DialAddress[] {
-  const chosen = [...peers.values()].flatMap(({ live }) => {
-    const target = live?.direction === "outgoing" ? (attempts.get(live.attemptId)?.target ?? null) : null;
-    return live === null || target === null ? [] : [{ sinceMs: live.sinceMs, target }];
+export function anchorsOf(state: State): readonly DialAddress[] {
+  const chosen = [...state.peers.values()].flatMap(({ peerId, live }) => {
+    const target = live === null ? null : (state.attempts.get(live.attemptId)?.target ?? null);
+    if (live === null || target === null || isOperators(state, peerId)) return [];
+    return [{ sinceMs: live.sinceMs, target }];
   });
   return chosen
     .sort((a, b) => a.sinceMs - b.sinceMs)

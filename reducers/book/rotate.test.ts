@@ -3,7 +3,7 @@ import type { Effect } from "../../core/effects.ts";
 import { BOOK_IDLE_MS, ROTATE_MS } from "../../core/limits.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config } from "../../core/state.ts";
-import { party, type TestNode } from "../testing/node.ts";
+import { freshRequestId, party, type TestNode } from "../testing/node.ts";
 import {
   channelsWithout,
   closeTransport,
@@ -16,7 +16,7 @@ import {
 } from "../testing/peers.ts";
 import { ENVELOPE, onDiscovery, peersNamed, relayed, relayNode, tagsTo } from "../testing/relays.ts";
 import { effectOf, effectsOf } from "../testing/results.ts";
-import { continueDial } from "../testing/signals.ts";
+import { addressOf, continueDial } from "../testing/signals.ts";
 import { keptAlive } from "../testing/streams.ts";
 
 const TARGET = party("target");
@@ -66,6 +66,9 @@ function namedPeer(node: TestNode, relay: TestPeer, own: string): TestPeer {
   sayHello(node, attemptId, channelsWithout("rpc"));
   return { attemptId, publicKey, peerId };
 }
+
+const here = (node: TestNode, peers: readonly TestPeer[]): readonly boolean[] =>
+  peers.map((peer) => liveOf(node, peer) !== undefined);
 
 describe("rotation by relay", () => {
   test("a node that lacks nobody asks one relay every 5 minutes, not before", () => {
@@ -144,7 +147,6 @@ describe("rotation by relay", () => {
       found.push(namedPeer(node, relay, own));
       onDiscovery(node, relay, { tag: "getNext" });
     };
-    const here = (): readonly boolean[] => found.map((peer) => liveOf(node, peer) !== undefined);
     for (const own of ["lacking", "also lacking", "last lacking"]) {
       const relay = relays.find((one) => liveOf(node, one)?.discovery?.theirs.tag === "asked");
       findWith(relay as TestPeer, own);
@@ -155,9 +157,20 @@ describe("rotation by relay", () => {
     onDiscovery(node, useless, { tag: "answer", reply: null });
     onDiscovery(node, useless, { tag: "getNext" });
     for (const own of ["tried", "tried next", "tried last"]) findWith(rotating({ node, relays, pass }), own);
-    expect(here()).toEqual([true, true, true, true, false, false, true]);
+    expect(here(node, found)).toEqual([true, true, true, true, false, false, true]);
     expect(node.state.endings["us useless"]).toBe(2);
     for (const relay of relays) expect(liveOf(node, relay)).toBeDefined();
+  });
+
+  test("a peer that the operator wants stays, though a relay has named it", () => {
+    const { node, relays } = settled(["a", "b"]);
+    const found: TestPeer[] = [];
+    const pass = (ms: number) => keptAlive(node, [...relays, ...found], ms);
+    found.push(namedPeer(node, rotating({ node, relays, pass }), "wanted"));
+    const address = addressOf(party("wanted"));
+    node.feed({ type: "command/dial", requestId: freshRequestId(), address });
+    pass(2 * ROTATE_MS);
+    expect(here(node, found)).toEqual([true]);
   });
 
   test("a relay is asked although the book has addresses, if none of them may be dialed now", () => {

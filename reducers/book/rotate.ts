@@ -1,11 +1,11 @@
 import { pick } from "../../core/address-book.ts";
 import type { PeerId } from "../../core/ids.ts";
 import { ROTATE_BEHIND_MIN, ROTATE_MS } from "../../core/limits.ts";
-import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { LivePeer, Peer, Promptness, State } from "../../core/state.ts";
 import { outgoingReserve } from "../admission-budgets.ts";
 import { isChosen } from "../attempts.ts";
 import type { Context, StateDraft } from "../rules.ts";
+import { isOperators } from "../targets.ts";
 import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { anchorsOf } from "./kept.ts";
 
@@ -62,7 +62,7 @@ function dismiss(worst: LivePeer | undefined, { propose }: Context): void {
     propose({ type: "connection/disconnect", attemptId, reason: "useless", detail });
 }
 
-/** Of these, without the anchors, and without what the operator wants. */
+/** Of these, never an anchor or a peer of the operator. */
 export function worstOf(
   state: State,
   isCandidate: (state: State, peer: Peer) => boolean,
@@ -71,15 +71,11 @@ export function worstOf(
   let worst: LivePeer | undefined;
   for (const peer of state.peers.values()) {
     const { peerId, live } = peer;
-    if (live === null || !isCandidate(state, peer) || kept.has(peerId) || isWanted(state, live)) continue;
+    if (live === null || !isCandidate(state, peer) || kept.has(peerId) || isOperators(state, peerId))
+      continue;
     if (worst === undefined || isWorse(state, live, worst)) worst = live;
   }
   return worst;
-}
-
-function isWanted(state: State, { attemptId }: LivePeer): boolean {
-  const target = state.attempts.get(attemptId)?.target ?? null;
-  return target !== null && state.targets.has(formatMultiaddr(target));
 }
 
 /** Behind, then slow, then young. */
