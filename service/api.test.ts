@@ -479,6 +479,9 @@ test("peers: a dialed peer is shown with its channels, its permits and its bytes
         record: { slow: false, asked: 0, withheld: 0 },
         channels: {
           control: { ...channel, awaitingPong: false },
+          // Nobody else is there to be named.
+          "signaling/discovery": { ...channel, permits: { ours: "idle", theirs: "none" } },
+          "signaling/exchange": { ...channel, permits },
           "best-tip": { ...channel, permits },
           transaction: { ...channel, permits },
           snark: { ...channel, permits },

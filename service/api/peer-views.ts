@@ -1,4 +1,6 @@
 import type { BestTipChannel } from "../../core/channels/best-tip.ts";
+import type { DiscoveryChannel } from "../../core/channels/discovery.ts";
+import type { ExchangeChannel } from "../../core/channels/exchange.ts";
 import type { PermitChannel } from "../../core/channels/permits.ts";
 import type { StreamingChannel } from "../../core/channels/streaming-rpc.ts";
 import { CHANNEL_NAMES, type ChannelName } from "../../core/channels/table.ts";
@@ -54,12 +56,17 @@ const halfOpenChannels = (opened: readonly ChannelName[]) =>
     CHANNEL_NAMES.map((name) => [name, { state: opened.includes(name) ? "open" : "enabled" }]),
   );
 
-function liveChannels({ control, bestTip, pools, rpc, streaming, blocked }: LivePeer, fetched: Fetched) {
+function liveChannels(
+  { control, discovery, exchange, bestTip, pools, rpc, streaming, blocked }: LivePeer,
+  fetched: Fetched,
+): { readonly [Name in ChannelName]: object } {
   /** @param shown null: one of both sides does not enable the channel */
   const shown = (name: ChannelName, shown: object | null) =>
     shown === null ? { state: "disabled" } : { state: "ready", blocked: blocked.includes(name), ...shown };
   return {
     control: shown("control", { awaitingPong: control.awaitingPong !== null }),
+    "signaling/discovery": shown("signaling/discovery", discovery && { permits: flowsOf(discovery) }),
+    "signaling/exchange": shown("signaling/exchange", exchange && { permits: flowsOf(exchange) }),
     "best-tip": shown("best-tip", bestTip && { permits: tipPermits(bestTip) }),
     transaction: shown("transaction", pools.transaction && { permits: poolPermits(pools.transaction) }),
     snark: shown("snark", pools.snark && { permits: poolPermits(pools.snark) }),
@@ -71,6 +78,12 @@ function liveChannels({ control, bestTip, pools, rpc, streaming, blocked }: Live
     "streaming-rpc": shown("streaming-rpc", streaming && { streams: streamsView(streaming, fetched) }),
   };
 }
+
+/** What a relayed offer has come to on the two channels of 7.1 and 7.2; permits have the same names as elsewhere. */
+const flowsOf = ({ ours, theirs }: DiscoveryChannel | ExchangeChannel) => ({
+  ours: ours.tag === "permitGiven" ? "given" : ours.tag,
+  theirs: theirs.tag === "permitOpen" ? "open" : theirs.tag,
+});
 
 const TIP_PERMITS = { idle: "idle", permitGiven: "given", processing: "processing" } as const;
 
