@@ -169,7 +169,6 @@ export const EVICTION_PROTECTED_MAX = 8;
 export const USER_AGENT_BYTES_MAX = 64;
 export const PING_AFTER_MS = 10_000;
 export const PONG_TIMEOUT_MS = 10_000;
-export const PING_INTERVAL_MIN_MS = 5_000;
 /** What was sent before a Goodbye may still leave; then the connection is cut. */
 export const GOODBYE_DRAIN_MS = 2_000;
 /** A channel with more than this buffered takes no further write. */
@@ -177,6 +176,7 @@ export const BUFFERED_BYTES_MAX = 262_144;
 export const STALLED_AFTER_MS = 8_000;
 /** Sending rates are duties of the sender; beyond this burst they are overLimit (section 4). */
 export const RATE_BURST = 64;
+/** One in 5 s. */
 export const PINGS_PER_SECOND = 0.2;
 export const REFLOORS_PER_SECOND = 1;
 /**
@@ -212,7 +212,6 @@ export const OPERATOR_BANS_MAX = 1_024;
 export const INFOS_MAX = 32;
 /** Announcements of a peer that it is not told of again: two messages' worth. */
 export const HEARD_MAX = 2 * INFOS_MAX;
-export const CANDIDATES_PER_PEER_MAX = 64;
 /** An announced item is in the pool, dropped or failed after this time: the permit depends on it. */
 export const SETTLE_TIMEOUT_MS = 15_000;
 /**
@@ -225,7 +224,6 @@ export const SCAN_PERIOD_S = 60;
 export const SCAN_WAIT_MS = 1_000;
 /** A band that was asked for and brought nothing lower is asked for again after this time at the soonest. */
 export const BAND_INTERVAL_MS = 10_000;
-export const VERIFY_BATCH_MAX = 32;
 
 // Pools (7.4 to 7.6)
 export const TRANSACTION_CAPACITY_DEFAULT = 3_000;
