@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { OUTGOING_RESERVE } from "../core/limits.ts";
 import { DEFAULT_ECLIPSE, playEclipse } from "./eclipse.ts";
 import { playBookEclipse } from "./eclipse-book.ts";
 import { runs, runsTimeoutMs } from "./runs.ts";
@@ -15,8 +16,8 @@ test("eclipse: with four fifths of all that is told and ten times the slots, an 
   const lives = played.flatMap(({ beforeCrash, atEnd }) => [beforeCrash, atEnd]);
   for (const { attackedPercent } of played) expect(attackedPercent).toBeGreaterThanOrEqual(80);
   expect(Math.min(...lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(1);
-  expect(mean(lives.map(({ chosen }) => chosen))).toBeGreaterThanOrEqual(7);
-  expect(mean(lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(4.5);
+  expect(mean(lives.map(({ chosen }) => chosen))).toBeGreaterThanOrEqual(OUTGOING_RESERVE - 1);
+  expect(mean(lives.map(({ chosenHonest }) => chosenHonest))).toBeGreaterThanOrEqual(0.6 * OUTGOING_RESERVE);
 });
 
 test("eclipse: with four fifths of all that is told, in a fifth of the groups, an attacker is a fifth of the choice", {
@@ -27,5 +28,5 @@ test("eclipse: with four fifths of all that is told, in a fifth of the groups, a
   );
   expect(Math.min(...honest)).toBeGreaterThanOrEqual(1);
   // 20 % of the groups get a fifth of the picks, or a little more.
-  expect(mean(honest)).toBeGreaterThanOrEqual(5);
+  expect(mean(honest)).toBeGreaterThanOrEqual(0.7 * OUTGOING_RESERVE);
 });
