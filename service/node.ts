@@ -60,7 +60,8 @@ const STOP_POLL_MS = 10;
 
 /**
  * Composes a node: the pure core and the services around it.
- * @throws Error that says what to do if it cannot listen, record, or read what a former process has left
+ * @throws Error of the system, with its code, if it cannot listen; one that says what to do if it cannot record, or
+ * read what a former process has left
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { log } = options;
