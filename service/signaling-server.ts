@@ -21,6 +21,7 @@ import {
   discardBody,
   type ServerLimits,
 } from "./signaling-sockets.ts";
+import { within } from "./within.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -207,13 +208,4 @@ async function listenOn(app: FastifyInstance, { host, port }: ListenAddress): Pr
   }
   const address = app.server.address();
   return typeof address === "object" && address !== null ? address.port : port;
-}
-
-async function within(timeoutMs: number, done: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([done, late]);
-  clearTimeout(timer);
 }
