@@ -6,7 +6,7 @@ import { createDisplay } from "../devnet/display.ts";
 import { defaultProducers, defaultWorkers } from "../devnet/plan.ts";
 import { type DevnetResult, isSuccess } from "../devnet/result.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
-import { UserError } from "./errors.ts";
+import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
 import { onInterrupt } from "./lifetime.ts";
 import { numberParserOf, parserOf, wholeNumber } from "./options.ts";
 
@@ -108,9 +108,6 @@ async function run(flags: Flags): Promise<void> {
   if (flags.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   if (!isSuccess(result)) throw new UserError(failureOf(result));
 }
-
-/** 128 and the number of SIGINT, as the shell has it. */
-const EXIT_INTERRUPTED = 130;
 
 function optionsOf(flags: Flags, note: (text: string) => void): DevnetOptions {
   const { nodes, rate, seed, late, record = null } = flags;

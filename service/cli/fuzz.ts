@@ -18,7 +18,7 @@ import {
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
 import { messageOf } from "../error-code.ts";
 import { runSession, type Saved, type Session, type SessionOptions, saveFailure } from "../fuzz/session.ts";
-import { UserError } from "./errors.ts";
+import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
 import { onInterrupt } from "./lifetime.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -107,7 +107,6 @@ is 0 if there was none, and 1 if there was.`;
 const SHRINK_MS = 120_000;
 const SHOW_EVERY_MS = 200;
 const LINE_EVERY_MS = 5_000;
-const EXIT_INTERRUPTED = 130;
 
 async function run(flags: Flags): Promise<void> {
   if (flags.case !== undefined) {
