@@ -8,7 +8,7 @@ import { ephemeralKey } from "../service/key-file.ts";
 import { nativeHash } from "../service/stream-tree.ts";
 import { type StreamNode, startStreamNode } from "../service/streams.fixture.ts";
 import { providerOf } from "../service/streams.ts";
-import { withoutCandidates } from "../service/webrtc/loopback.ts";
+import { withoutCandidates } from "../service/webrtc/loopback.fixture.ts";
 import { createWebrtcTransport } from "../service/webrtc.ts";
 
 /**

@@ -1,27 +1,27 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import type { Command } from "../core/actions.ts";
+import type { Input } from "../core/actions.ts";
+import type { Ban } from "../core/bans.ts";
 import { toHex } from "../core/bytes.ts";
-import type { Hash, PeerId, RequestId } from "../core/ids.ts";
-import { formatMultiaddr } from "../core/multiaddr.ts";
-import type { CommandResult, Services } from "../core/services.ts";
+import type { PeerId } from "../core/ids.ts";
+import { type DialAddress, formatMultiaddr } from "../core/multiaddr.ts";
+import type { Services } from "../core/services.ts";
 import { initialState, type State } from "../core/state.ts";
 import { runEffect } from "../effects/run.ts";
 import { withBans } from "../reducers/bans.ts";
-import { withBook } from "../reducers/book/kept.ts";
-import { createBansFile, readBans } from "./bans-file.ts";
+import { type KeptBook, withBook } from "../reducers/book/kept.ts";
+import { readBans } from "./bans-file.ts";
 import type { EmbeddedChain } from "./chain/chain.ts";
-import { systemClock } from "./clock.ts";
-import { createCrypto } from "./crypto.ts";
-import { logAction, logShutOut } from "./log.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { createCrypto, type NodeCrypto } from "./crypto.ts";
 import { createChainServices, type TestAccount } from "./node-chain.ts";
+import { createObserver, type NodeObserver } from "./node-observer.ts";
 import { bindAddressOf, configOf, listenAddress, type NodeSettings } from "./node-settings.ts";
-import { createPeersFile, readPeers } from "./peers-file.ts";
-import { createRecorder, type Recorder } from "./recorder.ts";
+import { createOperator, type NodeOperator } from "./operator.ts";
+import { readPeers } from "./peers-file.ts";
 import { countRequests, createSignaling } from "./signaling.ts";
 import { createStore, type Store } from "./store.ts";
-import { createSyncLog } from "./sync-log.ts";
-import { createTipHistory, type TipHistory } from "./tips.ts";
+import type { TipHistory } from "./tips.ts";
 import { createUpload, type Upload } from "./webrtc/upload.ts";
 import { createWebrtcTransport, type WebrtcTransport } from "./webrtc.ts";
 
@@ -42,17 +42,12 @@ export interface RunningNode {
   readonly reorganisations: TipHistory["reorganisations"];
   /** Bytes of messages with a connected peer. */
   readonly traffic: WebrtcTransport["traffic"];
-  /** Runs a command of the operator. Answered even while the node stops. */
-  readonly command: (command: CommandOf) => Promise<CommandResult>;
+  readonly command: NodeOperator["command"];
   /** Says Goodbye to everybody and ends, at the latest after STOP_TIMEOUT_MS. Idempotent. */
   readonly stop: () => Promise<void>;
   /** Settles when the node has ended: without a value after `stop`, with the error after a bug. */
   readonly ended: Promise<unknown>;
 }
-
-type WithoutRequest<C> = C extends { readonly requestId: RequestId } ? Omit<C, "requestId"> : never;
-/** A command of the operator without the number that the node gives it. */
-export type CommandOf = WithoutRequest<Command>;
 
 /** Everything ends by then, whatever peers do (P33): Goodbyes may drain for 2 s. */
 export const STOP_TIMEOUT_MS = 4_000;
@@ -60,16 +55,107 @@ const STOP_POLL_MS = 10;
 
 /**
  * Composes a node: the pure core and the services around it.
- * @throws Error that says what to do if it cannot listen, record, or read what a former process has left
+ * @throws Error of the system, with its code, if it cannot listen; one that says what to do if it cannot record, or
+ * read what a former process has left
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { log } = options;
-  const keptBans = options.bans === null ? [] : readBans(options.bans, log);
-  const keptPeers = options.addresses === null ? null : readPeers(options.addresses, log);
-  let store: Store | undefined;
-  const emit = (input: Parameters<Store["input"]>[0]): void => store?.input(input);
-
+  const { log, peers } = options;
+  const kept = keptOf(options);
   const clock = systemClock();
+  // The services come first, since the state begins with the address they listen on.
+  let store: Store | undefined;
+  const emit = (input: Input): void => store?.input(input);
+  const services = await startServices(options, clock, emit);
+  const { crypto, chain, transport, operator, address, account } = services;
+
+  const startedMs = clock();
+  const config = configOf(options, crypto, chain, address);
+  const initial = restored(initialState(config, toHex(randomBytes(32)), startedMs), kept);
+  let observer: NodeObserver;
+  try {
+    observer = createObserver({ settings: options, initial, chain, clock, log });
+  } catch (error) {
+    await services.close();
+    throw error;
+  }
+
+  const { promise: ended, resolve: setEnded } = withResolvers<unknown>();
+  const end = async (bug?: unknown): Promise<void> => {
+    store?.close();
+    await services.close();
+    await observer.close();
+    setEnded(bug);
+  };
+  store = createStore({
+    initial,
+    clock,
+    runEffect: (effect) => runEffect(effect, services),
+    observe: observer.observe,
+    onBug: (error, input, timeMs) => {
+      observer.onBug(error, input, timeMs);
+      void end(error);
+    },
+  });
+  const { state } = store;
+  const stop = async (): Promise<void> => {
+    emit({ type: "command/stop" });
+    const deadlineMs = clock() + STOP_TIMEOUT_MS;
+    while (state().attempts.size > 0 && clock() < deadlineMs) await pause(STOP_POLL_MS);
+    await end();
+  };
+  let stopping: Promise<void> | undefined;
+
+  for (const peer of peers) await dial(peer, operator, log);
+  return {
+    peerId: crypto.peerId,
+    address,
+    chain,
+    account,
+    startedMs,
+    state,
+    reorganisations: observer.reorganisations,
+    traffic: transport.traffic,
+    command: operator.command,
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+    ended,
+  };
+}
+
+/** What a former process has left. */
+interface Kept {
+  readonly bans: readonly Ban[];
+  readonly book: KeptBook | null;
+}
+
+const keptOf = ({ bans, addresses, log }: NodeOptions): Kept => ({
+  bans: bans === null ? [] : readBans(bans, log),
+  book: addresses === null ? null : readPeers(addresses, log),
+});
+
+function restored(fresh: State, { bans, book }: Kept): State {
+  const banning = withBans(fresh, bans);
+  return book === null ? banning : withBook(banning, book);
+}
+
+interface NodeServices extends Services {
+  readonly transport: WebrtcTransport;
+  readonly crypto: NodeCrypto;
+  readonly chain: EmbeddedChain;
+  readonly operator: NodeOperator;
+  readonly account: TestAccount | null;
+  readonly address: string | null;
+  /** Idempotent. */
+  readonly close: () => Promise<void>;
+}
+
+async function startServices(
+  options: NodeOptions,
+  clock: Clock,
+  emit: (input: Input) => void,
+): Promise<NodeServices> {
   const crypto = createCrypto({ secretKey: options.key, emit });
   const { chain, streams, account } = createChainServices(options, crypto.publicKeyHex, emit, clock);
   const nextRequestId = countRequests();
@@ -79,136 +165,30 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     nextRequestId,
     trustedProxies: options.trustedProxies,
   });
-  const address = listenAddress(options.listen, signaling.port, crypto.peerId);
   const transport = createWebrtcTransport({
     emit,
     bindAddress: bindAddressOf(options),
     upload: uploadOf(options),
   });
-  const answers = new Map<RequestId, (result: CommandResult) => void>();
-  const operator: Services["operator"] = {
-    answer: (requestId, result) => {
-      answers.get(requestId)?.(result);
-      answers.delete(requestId);
-    },
-  };
-  const services: Services = { transport, signaling, crypto, chain, streams, operator };
-
-  const startedMs = clock();
-  const seed = toHex(randomBytes(32));
-  const fresh = initialState(configOf(options, crypto, chain, address), seed, startedMs);
-  const restored = withBans(fresh, keptBans);
-  const initial = keptPeers === null ? restored : withBook(restored, keptPeers);
-  const bansFile = options.bans === null ? undefined : createBansFile(options.bans, initial, log);
-  const peersFile = options.addresses === null ? undefined : createPeersFile(options.addresses, initial, log);
-  const tips = createTipHistory(initial.chain);
-  const logSync = createSyncLog(log, clock);
-  const transactionsIn = (hash: Hash): number | null => chain.block(hash)?.body.transactions.length ?? null;
-  let before = initial;
-  let recorder: Recorder | undefined;
-  let finish: (error?: unknown) => void = () => undefined;
-  const ended = new Promise<unknown>((resolve) => {
-    finish = resolve;
-  });
-
-  let isReleased = false;
-  const release = async (): Promise<void> => {
-    isReleased = true;
-    store?.close();
-    transport.closeAll();
-    for (const answer of answers.values()) answer(STOPPED);
-    answers.clear();
-    chain.abandonSnark();
-    streams.release();
-    await signaling.close();
-    await bansFile?.close();
-    await peersFile?.close();
-    await recorder?.close();
-  };
-
-  try {
-    recorder = recorderOf(options, initial);
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  store = createStore({
-    initial,
-    clock,
-    runEffect: (effect) => runEffect(effect, services),
-    observe: (input, timeMs, { actions, state }) => {
-      recorder?.record(input, timeMs, state);
-      for (const action of actions) {
-        if (action.type === "event/tipAdopted") tips.note(action.change, state.chain);
-        logAction(log, action, { state, before, undone: tips.undone(), transactionsIn });
-      }
-      logShutOut(log, before, state);
-      before = state;
-      bansFile?.observe(state);
-      peersFile?.observe(state);
-      logSync(state);
-    },
-    onBug: (error, input, timeMs) => {
-      recorder?.record(input, timeMs, null);
-      log.fatal(
-        { err: error, input: input.type },
-        "an invariant does not hold: this is a bug, the node stops",
-      );
-      void release().then(() => finish(error));
-    },
-  });
-  const running = store;
-
-  const command = (given: CommandOf): Promise<CommandResult> =>
-    new Promise((resolve) => {
-      if (isReleased) {
-        resolve(STOPPED);
-        return;
-      }
-      const requestId = nextRequestId();
-      answers.set(requestId, resolve);
-      running.input({ ...given, requestId });
-    });
-
-  let stopping: Promise<void> | undefined;
-  const stop = async (): Promise<void> => {
-    running.input({ type: "command/stop" });
-    const deadlineMs = clock() + STOP_TIMEOUT_MS;
-    while (running.state().attempts.size > 0 && clock() < deadlineMs) await pause(STOP_POLL_MS);
-    await release();
-    finish();
-  };
-
-  for (const peer of options.peers) {
-    const result = await command({ type: "command/dial", address: peer });
-    if (result.tag !== "dialing") {
-      log.warn(
-        { address: formatMultiaddr(peer), detail: "detail" in result ? result.detail : result.tag },
-        "not dialed",
-      );
-    }
-  }
+  const operator = createOperator(nextRequestId, emit);
   return {
-    peerId: crypto.peerId,
-    address,
+    transport,
+    signaling,
+    crypto,
     chain,
+    streams,
+    operator,
     account,
-    startedMs,
-    state: running.state,
-    reorganisations: tips.reorganisations,
-    traffic: transport.traffic,
-    command,
-    stop: () => {
-      stopping ??= stop();
-      return stopping;
+    address: listenAddress(options.listen, signaling.port, crypto.peerId),
+    close: async () => {
+      transport.closeAll();
+      operator.close();
+      chain.abandonSnark();
+      streams.release();
+      await signaling.close();
     },
-    ended,
   };
 }
-
-const STOPPED: CommandResult = { tag: "unavailable", detail: "the node has stopped" };
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function uploadOf({ uploadBytesPerSecond }: NodeOptions): Upload | undefined {
   if (uploadBytesPerSecond === null) return undefined;
@@ -219,11 +199,20 @@ function uploadOf({ uploadBytesPerSecond }: NodeOptions): Upload | undefined {
   });
 }
 
-function recorderOf({ record, log }: NodeOptions, initial: State): Recorder | undefined {
-  if (record === null) return undefined;
-  return createRecorder({
-    directory: record,
-    initial,
-    onStop: (reason) => log.error({ reason }, "the recording ends here; the node goes on"),
-  });
+async function dial(address: DialAddress, { command }: NodeOperator, log: Logger): Promise<void> {
+  const result = await command({ type: "command/dial", address });
+  if (result.tag === "dialing") return;
+  const detail = "detail" in result ? result.detail : result.tag;
+  log.warn({ address: formatMultiaddr(address), detail }, "not dialed");
 }
+
+/** `Promise.withResolvers`, which Node.js has from version 22 on. */
+function withResolvers<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((given) => {
+    resolve = given;
+  });
+  return { promise, resolve };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -6,7 +6,6 @@ import type { SignalingEvent } from "../core/actions.ts";
 import type { RequestId } from "../core/ids.ts";
 import { RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { SignalReply } from "../core/services.ts";
-import { codeOf } from "./error-code.ts";
 import {
   clampRetryAfterS,
   ipLiteral,
@@ -22,6 +21,7 @@ import {
   discardBody,
   type ServerLimits,
 } from "./signaling-sockets.ts";
+import { within } from "./within.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -54,7 +54,10 @@ interface Waiting {
   readonly settle: (ending: Ending) => void;
 }
 
-/** `POST /pollen/1/signal`. @throws Error that says what to do if the address cannot be listened on */
+/**
+ * `POST /pollen/1/signal`.
+ * @throws Error of the system, with its code, if the address cannot be listened on
+ */
 export async function startSignalingServer(options: SignalingServerOptions): Promise<SignalingServer> {
   const { emit, listen, nextRequestId, trustedProxies } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -201,29 +204,8 @@ async function listenOn(app: FastifyInstance, { host, port }: ListenAddress): Pr
     await app.listen({ host, port });
   } catch (error) {
     await app.close();
-    throw new Error(explainListen(host, port, codeOf(error)), { cause: error });
+    throw error;
   }
   const address = app.server.address();
   return typeof address === "object" && address !== null ? address.port : port;
-}
-
-function explainListen(host: string, port: number, code: string): string {
-  const explanations: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} on ${host} is in use; stop the other process or choose another with --listen`,
-    EACCES: `port ${port} on ${host} is reserved for the superuser; choose one above 1023 with --listen`,
-    EADDRNOTAVAIL: `${host} (port ${port}) is no address of this machine; choose another with --listen`,
-    ENOTFOUND: `${host} (port ${port}) is no known host; give an IP address of this machine with --listen`,
-  };
-  return (
-    explanations[code] ?? `cannot listen on port ${port} of ${host} (${code}); choose another with --listen`
-  );
-}
-
-async function within(timeoutMs: number, done: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([done, late]);
-  clearTimeout(timer);
 }

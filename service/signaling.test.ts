@@ -371,17 +371,12 @@ test("server: what is no address of a proxy is refused at the start", async () =
   await expect(createSignaling(options)).rejects.toThrow('"my-proxy" is neither an IP address nor a range');
 });
 
-test("server: a port in use is named with what to do", async () => {
+test("server: why it cannot listen is the error of the system", async () => {
+  const listenOn = (host: string, port: number) =>
+    createSignaling({ emit: () => {}, listen: { host, port } });
   const { port } = await start();
-  const options = { emit: () => {}, listen: { host: "127.0.0.1", port } };
-  await expect(createSignaling(options)).rejects.toThrow(
-    `port ${port} on 127.0.0.1 is in use; stop the other process or choose another with --listen`,
-  );
-});
-
-test("server: an address of another machine is named with what to do", async () => {
-  const listenOn = (host: string) => createSignaling({ emit: () => {}, listen: { host, port: 0 } });
-  await expect(listenOn("203.0.113.1")).rejects.toThrow("203.0.113.1 (port 0) is no address of this machine");
+  await expect(listenOn("127.0.0.1", port)).rejects.toMatchObject({ code: "EADDRINUSE", port });
+  await expect(listenOn("203.0.113.1", 0)).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
 });
 
 test("close: open requests are answered with 503, posts fail, later ones too, and nothing listens", async () => {

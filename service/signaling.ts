@@ -27,7 +27,7 @@ export type NodeSignaling = Signaling & {
 
 /**
  * Signaling over HTTP (3.1), both directions. Events are emitted later, never from within a call.
- * @throws Error that says what to do if the address cannot be listened on or a proxy is no address
+ * @throws Error of the system, with its code, if the address cannot be listened on; another if a proxy is no address
  */
 export async function createSignaling(options: SignalingOptions): Promise<NodeSignaling> {
   const { emit: deliver, listen, nextRequestId = countRequests() } = options;

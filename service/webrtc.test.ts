@@ -24,7 +24,7 @@ import {
   type Endpoint,
   signal,
   withoutCandidates,
-} from "./webrtc/loopback.ts";
+} from "./webrtc/loopback.fixture.ts";
 
 const id = (number: number): AttemptId => number as AttemptId;
 const A = id(1);
@@ -610,7 +610,7 @@ async function dialRaw(listener: Endpoint): Promise<RawPeer> {
 }
 
 function start(mode: string, channel: "ipc" | "ignore" = "ignore"): ChildProcess {
-  const script = join(import.meta.dirname, "webrtc", "child.ts");
+  const script = join(import.meta.dirname, "webrtc", "child.fixture.ts");
   return spawn(process.execPath, ["--import", "tsx", script, mode], {
     stdio: ["ignore", "pipe", "inherit", channel],
   });

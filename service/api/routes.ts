@@ -5,7 +5,9 @@ import { parseMultiaddr } from "../../core/multiaddr.ts";
 import type { FetchedPool } from "../../core/pools.ts";
 import type { CommandResult } from "../../core/services.ts";
 import type { Clock } from "../clock.ts";
-import type { CommandOf, RunningNode } from "../node.ts";
+import type { RunningNode } from "../node.ts";
+import type { CommandOf } from "../operator.ts";
+import { within } from "../within.ts";
 import { addressesView } from "./address-views.ts";
 import { bansView, banView } from "./ban-views.ts";
 import { blocksView, blockView } from "./chain-views.ts";
@@ -40,6 +42,10 @@ import { statusView } from "./views.ts";
 
 /** No command takes longer; an answer that comes later is lost. */
 const COMMAND_TIMEOUT_MS = 10_000;
+const NO_OUTCOME: CommandResult = {
+  tag: "unavailable",
+  detail: `no outcome within ${COMMAND_TIMEOUT_MS / 1_000} s`,
+};
 
 /** Which methods a path of the API has. */
 export const RESOURCES: readonly { readonly path: RegExp; readonly allow: string }[] = [
@@ -63,7 +69,10 @@ type RunCommand = (command: CommandOf) => Promise<CommandResult>;
 
 /** Handlers throw a Problem for everything they refuse. */
 export function addRoutes(app: FastifyInstance, node: RunningNode, clock: Clock): void {
-  const command: RunCommand = (given) => within(COMMAND_TIMEOUT_MS, node.command(given));
+  const command: RunCommand = async (given) => {
+    const result = await within(COMMAND_TIMEOUT_MS, node.command(given));
+    return result === "late" ? NO_OUTCOME : result;
+  };
   const metrics = createMetrics(node);
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   app.get("/v1/status", () => statusView(node, node.state(), clock()));
@@ -208,15 +217,4 @@ function problemOf(result: CommandResult, invalid: ProblemKind): Error {
     default:
       return new Error(`the command was answered by ${result.tag}`);
   }
-}
-
-function within(timeoutMs: number, result: Promise<CommandResult>): Promise<CommandResult> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<CommandResult>((resolve) => {
-    timer = setTimeout(
-      () => resolve({ tag: "unavailable", detail: `no outcome within ${timeoutMs / 1_000} s` }),
-      timeoutMs,
-    );
-  });
-  return Promise.race([result, late]).finally(() => clearTimeout(timer));
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { AddressStatus } from "../admin-client.ts";
-import { withAdmin, writeOut } from "./with-admin.ts";
+import { withAdmin } from "./with-admin.ts";
+import { writeOut } from "./write-out.ts";
 
 interface Flags {
   readonly admin: string;

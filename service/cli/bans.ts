@@ -4,7 +4,8 @@ import { BAN_MS } from "../../core/limits.ts";
 import type { BanStatus } from "../admin-client.ts";
 import { BAN_FOR_MS_MAX } from "../api/requests.ts";
 import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
-import { withAdmin, writeOut } from "./with-admin.ts";
+import { withAdmin } from "./with-admin.ts";
+import { writeOut } from "./write-out.ts";
 
 interface Flags {
   readonly admin: string;

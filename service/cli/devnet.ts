@@ -5,10 +5,9 @@ import { type DevnetOptions, startDevnet } from "../devnet/devnet.ts";
 import { createDisplay } from "../devnet/display.ts";
 import { defaultProducers, defaultWorkers } from "../devnet/plan.ts";
 import { type DevnetResult, isSuccess } from "../devnet/result.ts";
-import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
-import { UserError } from "./errors.ts";
+import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
 import { onInterrupt } from "./lifetime.ts";
-import { numberParserOf, parserOf, wholeNumber } from "./options.ts";
+import { duration, numberParserOf, parserOf, wholeNumber } from "./options.ts";
 
 interface Flags {
   readonly nodes: number;
@@ -51,7 +50,7 @@ export const devnetCommand = (): Command =>
     .option(
       "--for <time>",
       "how long to feed: 500ms, 30s, 2m, 1h; 0 is until Ctrl-C (default: 30s)",
-      parseDuration,
+      duration({ orZero: true }),
     )
     .option(
       "--producers <n>",
@@ -108,9 +107,6 @@ async function run(flags: Flags): Promise<void> {
   if (flags.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   if (!isSuccess(result)) throw new UserError(failureOf(result));
 }
-
-/** 128 and the number of SIGINT, as the shell has it. */
-const EXIT_INTERRUPTED = 130;
 
 function optionsOf(flags: Flags, note: (text: string) => void): DevnetOptions {
   const { nodes, rate, seed, late, record = null } = flags;
@@ -184,10 +180,4 @@ function parseRate(text: string): number {
   const rate = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && rate <= RATE_MAX) return rate;
   throw new InvalidArgumentError(`expected transactions per second from 0 to ${RATE_MAX}.`);
-}
-
-function parseDuration(text: string): number {
-  const ms = text === "0" ? 0 : parseDurationMs(text);
-  if (ms !== undefined) return ms;
-  throw new InvalidArgumentError(`expected a duration such as ${DURATION_EXAMPLES}, or 0.`);
 }

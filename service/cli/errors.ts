@@ -12,6 +12,8 @@ export const EXIT_USER_ERROR = 1;
 const EXIT_USAGE = 2;
 /** EX_SOFTWARE of sysexits.h: an invariant did not hold. */
 export const EXIT_BUG = 70;
+/** 128 and the number of SIGINT, as the shell has it. */
+export const EXIT_INTERRUPTED = 130;
 
 export interface Report {
   readonly exitCode: number;

@@ -15,12 +15,11 @@ import {
   SCENARIOS,
   type ScenarioName,
 } from "../../fuzz/fuzz-run.ts";
-import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
 import { messageOf } from "../error-code.ts";
 import { runSession, type Saved, type Session, type SessionOptions, saveFailure } from "../fuzz/session.ts";
-import { UserError } from "./errors.ts";
+import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
 import { onInterrupt } from "./lifetime.ts";
-import { wholeNumber } from "./options.ts";
+import { duration, wholeNumber } from "./options.ts";
 
 interface Flags {
   readonly seed?: number;
@@ -51,7 +50,7 @@ export const fuzzCommand = (): Command =>
       wholeNumber("a seed", 0, SEED_MAX),
     )
     .option("--runs <n>", "stop after n runs (default: never)", wholeNumber("runs", 1, RUNS_MAX))
-    .option("--for <time>", "stop after this time: 500ms, 30s, 2m, 1h", parseDuration)
+    .option("--for <time>", "stop after this time: 500ms, 30s, 2m, 1h", duration({ orZero: false }))
     .option("--nodes <n>", "nodes of each network (default: 2 to 6)", wholeNumber("nodes", 2, NODES_MAX))
     .addOption(
       new Option("--scenario <name>", "what happens besides faults")
@@ -107,7 +106,6 @@ is 0 if there was none, and 1 if there was.`;
 const SHRINK_MS = 120_000;
 const SHOW_EVERY_MS = 200;
 const LINE_EVERY_MS = 5_000;
-const EXIT_INTERRUPTED = 130;
 
 async function run(flags: Flags): Promise<void> {
   if (flags.case !== undefined) {
@@ -281,9 +279,3 @@ function addLiar(name: string, before: readonly string[]): readonly string[] {
 }
 
 const isFault = (name: string): name is FaultName => FAULT_NAMES.includes(name as FaultName);
-
-function parseDuration(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms !== undefined) return ms;
-  throw new InvalidArgumentError(`expected a duration such as ${DURATION_EXAMPLES}.`);
-}

@@ -6,6 +6,7 @@ import { toPeerId } from "../../core/identity.ts";
 import { rawPublicKey } from "../ed25519.ts";
 import { createKeyFile, KEY_FILE_NAME, KeyFileError, readKeyFile } from "../key-file.ts";
 import { userErrorOf } from "./errors.ts";
+import { writeOut } from "./write-out.ts";
 
 /** @param print takes what is shown; standard output by default */
 export function keyCommand(print: (text: string) => void = writeOut): Command {
@@ -28,10 +29,6 @@ export function keyCommand(print: (text: string) => void = writeOut): Command {
     .action(({ data }: { readonly data: string }) => print(shown(join(data, KEY_FILE_NAME), readKeyFile)));
   return key;
 }
-
-const writeOut = (text: string): void => {
-  process.stdout.write(text);
-};
 
 function shown(path: string, open: (path: string) => KeyObject): string {
   const publicKey = rawPublicKey(keyFrom(path, open));

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { expect, test } from "vitest";
-import { inTime, type ProcessEvents, SIGNAL_ECHO_MS, untilEnd } from "./lifetime.ts";
+import { type ProcessEvents, SIGNAL_ECHO_MS, untilEnd } from "./lifetime.ts";
 
 class FakeProcess extends EventEmitter implements ProcessEvents {
   readonly exits: number[] = [];
@@ -48,9 +48,4 @@ test("the end of the parent and an error that nobody caught are ends too", async
   const error = new Error("bug");
   failing.emit("uncaughtException", error);
   expect(await failed).toEqual({ tag: "uncaught", error });
-});
-
-test("waiting for the end of a process has an end", async () => {
-  expect(await inTime(60_000, Promise.resolve())).toBe(true);
-  expect(await inTime(1, new Promise(() => undefined))).toBe(false);
 });

@@ -45,19 +45,6 @@ export function untilEnd(events: ProcessEvents, nowMs: () => number): Promise<En
   });
 }
 
-/** Waits for what ends a process, but not for longer than `timeoutMs`. @returns true if it was done in time */
-export async function inTime(timeoutMs: number, done: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  try {
-    return await Promise.race([done.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** The first signal, or the end of the process that started us, ends the run in order; the second at once. */
 export function onInterrupt(first: () => void, second: () => void): () => void {
   let firstMs: number | undefined;

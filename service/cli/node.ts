@@ -14,11 +14,12 @@ import { PEERS_FILE_NAME } from "../peers-file.ts";
 import { RecordingError } from "../recorder.ts";
 import type { ListenAddress } from "../signaling-server.ts";
 import { StateFileError } from "../state-file.ts";
+import { within } from "../within.ts";
 import { announce } from "./banner.ts";
 import { EXIT_BUG, EXIT_USER_ERROR, listenError, systemCode, UserError, userErrorOf } from "./errors.ts";
 import { freePort } from "./free-port.ts";
 import { keyFrom } from "./key.ts";
-import { type End, inTime, untilEnd } from "./lifetime.ts";
+import { type End, untilEnd } from "./lifetime.ts";
 import { addNodeOptions } from "./node-flags.ts";
 
 /** In the data directory: ledgers on their way to this node. */
@@ -88,7 +89,7 @@ async function run(config: NodeConfig): Promise<void> {
   const end = await Promise.race([ending, bug, failure]);
   if (end.tag === "signal") log.info({ signal: end.signal }, "stopping");
   if (end.tag === "uncaught") log.fatal({ err: end.error }, "an error that nobody expected: the node stops");
-  const isStopped = await inTime(EXIT_TIMEOUT_MS, stop(node, api));
+  const isStopped = (await within(EXIT_TIMEOUT_MS, stop(node, api))) !== "late";
   process.exit(exitCode(end, isStopped, config.record));
 }
 

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { expect, test } from "vitest";
 import { settingSchemas } from "../config.ts";
-import { listParserOf, numberParserOf, parserOf } from "./options.ts";
+import { duration, listParserOf, numberParserOf, parserOf } from "./options.ts";
 
 test("an option argument has the meaning its setting has in a file", () => {
   expect(parserOf(settingSchemas.listen)("[::1]:7300")).toEqual({ host: "::1", port: 7_300 });
@@ -17,6 +17,13 @@ test.each(["", "-1", "1.5", "1e3", "0x10", "twelve", " 1", "0", "999999999999999
     expect(() => numberParserOf(settingSchemas.maxPeers)(text)).toThrow(InvalidArgumentError);
   },
 );
+
+test("0 is a duration only where it has a meaning", () => {
+  expect(duration({ orZero: false })("2m")).toBe(120_000);
+  expect(() => duration({ orZero: false })("0")).toThrow(/or 1h\.$/);
+  expect(duration({ orZero: true })("0")).toBe(0);
+  expect(() => duration({ orZero: true })("0s")).toThrow(/or 1h, or 0\.$/);
+});
 
 test("what is refused says what is expected, for lists without an index", () => {
   expect(() => parserOf(settingSchemas.listen)("7300")).toThrow(/^expected HOST:PORT/);

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import type { z } from "zod";
+import { DURATION_EXAMPLES, parseDurationMs } from "../duration.ts";
 import { parseValue } from "../json-input.ts";
 
 // Parsers of option arguments: the same schemas that check a configuration file, for one text of the command line.
@@ -37,4 +38,15 @@ export const wholeNumber =
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`expected ${what} from ${least} to ${most}.`);
+  };
+
+/** Durations in ms. */
+export const duration =
+  ({ orZero }: { readonly orZero: boolean }) =>
+  (text: string): number => {
+    const ms = orZero && text === "0" ? 0 : parseDurationMs(text);
+    if (ms !== undefined) return ms;
+    throw new InvalidArgumentError(
+      `expected a duration such as ${DURATION_EXAMPLES}${orZero ? ", or 0" : ""}.`,
+    );
   };

@@ -9,7 +9,3 @@ export async function withAdmin(admin: string, act: (client: AdminClient) => Pro
     throw error instanceof AdminError ? new UserError(error.message) : error;
   }
 }
-
-export const writeOut = (text: string): void => {
-  process.stdout.write(text);
-};

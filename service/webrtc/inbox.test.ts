@@ -3,7 +3,7 @@ import { CHANNEL_NAMES } from "../../core/channels/table.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import { MESSAGE_BYTES_MAX, RATE_BURST, RPC_OPEN_MAX, STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
 import { createInbox, INBOX_COST_MAX, type Inbox, MESSAGE_COST_BYTES } from "./inbox.ts";
-import { connect, createEndpoint, type Endpoint } from "./loopback.ts";
+import { connect, createEndpoint, type Endpoint } from "./loopback.fixture.ts";
 
 interface World {
   readonly inbox: Inbox<number>;

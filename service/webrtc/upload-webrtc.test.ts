@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { AttemptId } from "../../core/ids.ts";
-import { connect, createEndpoint } from "./loopback.ts";
+import { connect, createEndpoint } from "./loopback.fixture.ts";
 import { createUpload } from "./upload.ts";
 
 const RATE = 2_000_000;

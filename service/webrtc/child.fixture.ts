@@ -1,6 +1,6 @@
-/** The processes that the tests of the transport end in different ways: `child.ts exit | throw | dial`. */
+/** The processes that the tests of the transport end in different ways: `child.fixture.ts exit | throw | dial`. */
 import type { AttemptId } from "../../core/ids.ts";
-import { connect, createEndpoint } from "./loopback.ts";
+import { connect, createEndpoint } from "./loopback.fixture.ts";
 
 const id = (number: number): AttemptId => number as AttemptId;
 
