@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { fail, hear } from "../../core/address-book.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
 import type { State } from "../../core/state.ts";
 import { party, testNode } from "../../reducers/testing/node.ts";
 import { dialedPeer } from "../../reducers/testing/peers.ts";
@@ -10,7 +11,7 @@ import { addressesView } from "./address-views.ts";
 const TELLER = { peerId: party("teller").peerId, remoteAddress: "60.0.0.1" };
 const somewhere = (number: number) => ({ ...addressOf(party("somebody")), host: `50.0.${number}.1` });
 
-/** A node that was told of addresses, and has dialed a peer. */
+/** A node that was told of addresses, and has chosen a peer. */
 function knowing(count: number, change: (state: State) => State = (state) => state): State {
   const node = testNode({}, "us", undefined, (state) => {
     let { addresses } = state.book;
@@ -18,7 +19,8 @@ function knowing(count: number, change: (state: State) => State = (state) => sta
     return change({ ...state, book: { ...state.book, addresses } });
   });
   dialedPeer(node, "found");
-  return node.state;
+  // As if its operator had not asked for it.
+  return { ...node.state, targets: SortedMap.empty() };
 }
 
 const FAILING = formatMultiaddr(somewhere(0));
