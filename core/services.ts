@@ -56,7 +56,7 @@ export type SignalReply =
   | { readonly tag: "envelope"; readonly envelope: Uint8Array }
   | { readonly tag: "undecodable" }
   | { readonly tag: "rateLimited"; readonly retryAfterS: number }
-  | { readonly tag: "halfOpenFull"; readonly retryAfterS: number };
+  | { readonly tag: "unavailable"; readonly retryAfterS: number };
 
 export type SignalOutcome =
   | { readonly tag: "envelope"; readonly envelope: Uint8Array; readonly remoteAddress: string }

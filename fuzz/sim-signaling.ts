@@ -19,7 +19,7 @@ export interface SimWeb {
   readonly unanswered: () => number;
 }
 
-const STATUS = { undecodable: 400, rateLimited: 429, halfOpenFull: 503 } as const;
+const STATUS = { undecodable: 400, rateLimited: 429, unavailable: 503 } as const;
 
 export function createWeb({ clock, random, link }: World): SimWeb {
   const listeners = new Map<string, Host>();

@@ -483,7 +483,7 @@ describe("admission: half-open connections (P06)", () => {
       expect(knock(node).attemptId).toBeDefined();
     }
     const { effects } = knock(node);
-    expect(effectOf(effects, "effect/replySignal").reply).toMatchObject({ tag: "halfOpenFull" });
+    expect(effectOf(effects, "effect/replySignal").reply).toMatchObject({ tag: "unavailable" });
     for (let index = 0; index < 40; index++) expect(knock(node, "127.0.0.1").attemptId).toBeDefined();
     let total = node.state.attempts.size;
     for (let index = 0; index < 100; index++) if (knock(node, `${30 + index}.1.1.1`).attemptId) total += 1;
@@ -529,7 +529,7 @@ describe("admission: half-open connections (P06)", () => {
       const node = testNode();
       const { attemptId, requestId } = offerFrom(node, peer, { until });
       const failed = { type: "event/connectionClosed", attemptId, error: "no SDP" } as const;
-      expect(repliesIn(node.feed(failed).effects, requestId)).toEqual(["halfOpenFull"]);
+      expect(repliesIn(node.feed(failed).effects, requestId)).toEqual(["unavailable"]);
       expect(node.state.attempts.size + node.state.peers.size).toBe(0);
     }
   });
@@ -539,7 +539,7 @@ describe("admission: half-open connections (P06)", () => {
       const node = testNode();
       const { attemptId, requestId } = offerFrom(node, peer, { until: "answering" });
       const { effects } = node.feed({ type: "event/localDescription", attemptId, sdp });
-      expect(repliesIn(effects, requestId)).toEqual(["halfOpenFull"]);
+      expect(repliesIn(effects, requestId)).toEqual(["unavailable"]);
       expect(effectsOf(effects, "effect/close")).toHaveLength(1);
     }
   });
@@ -547,9 +547,9 @@ describe("admission: half-open connections (P06)", () => {
   test("a node that stops answers what is open and takes nothing new", () => {
     const node = testNode();
     const { requestId } = offerFrom(node, peer, { until: "answering" });
-    expect(repliesIn(node.feed({ type: "command/stop" }).effects, requestId)).toEqual(["halfOpenFull"]);
+    expect(repliesIn(node.feed({ type: "command/stop" }).effects, requestId)).toEqual(["unavailable"]);
     const late = knock(node);
-    expect(repliesIn(late.effects, late.requestId)).toEqual(["halfOpenFull"]);
+    expect(repliesIn(late.effects, late.requestId)).toEqual(["unavailable"]);
   });
 });
 

@@ -61,7 +61,7 @@ export const admission: Rules<Extract<SignalAction, { type: `admission/${string}
         effect({
           type: "effect/replySignal",
           requestId,
-          reply: { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S },
+          reply: { tag: "unavailable", retryAfterS: RETRY_AFTER_MIN_S },
         });
       } else {
         const attemptId = startAttempt(draft, {

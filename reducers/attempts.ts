@@ -16,7 +16,7 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
     enabled: (state, { attemptId }) => isUnfinished(state.attempts.get(attemptId)),
     reduce: (draft, { attemptId, rejection, retryAfterMs }, context) => {
       const attempt = attemptOf(draft, attemptId);
-      reply(draft, attempt, { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S }, context);
+      reply(draft, attempt, { tag: "unavailable", retryAfterS: RETRY_AFTER_MIN_S }, context);
       endAttempt(draft, attempt, context);
       if (attempt.target !== null)
         backOff(draft, attempt.target, { attempt, rejection, retryAfterMs }, context);

@@ -21,7 +21,7 @@ export function displace(draft: StateDraft, newcomer: Newcomer, context: Context
     by: "us",
     detail: "gives way to a less crowded group of addresses",
   } as const;
-  reply(draft, attempt, { tag: "halfOpenFull", retryAfterS: RETRY_AFTER_MIN_S }, context);
+  reply(draft, attempt, { tag: "unavailable", retryAfterS: RETRY_AFTER_MIN_S }, context);
   context.dispatch({ type: "attempt/ended", attemptId: attempt.id, peerId: attempt.peerId, ...ending });
   endAttempt(draft, attempt, context);
   return true;

@@ -184,7 +184,7 @@ function end(reply: FastifyReply, ending: Ending): FastifyReply {
       return refuse(reply, 400);
     case "rateLimited":
       return refuse(reply, 429, ending.retryAfterS);
-    case "halfOpenFull":
+    case "unavailable":
       return refuse(reply, 503, ending.retryAfterS);
     case "unanswered":
       return refuse(reply, 503, RETRY_AFTER_MIN_S);

@@ -74,8 +74,8 @@ test.each([
   [{ tag: "undecodable" }, 400, null],
   [{ tag: "rateLimited", retryAfterS: 2 }, 429, "2"],
   [{ tag: "rateLimited", retryAfterS: 0.2 }, 429, "1"],
-  [{ tag: "halfOpenFull", retryAfterS: 60 }, 503, "60"],
-  [{ tag: "halfOpenFull", retryAfterS: 3600 }, 503, "60"],
+  [{ tag: "unavailable", retryAfterS: 60 }, 503, "60"],
+  [{ tag: "unavailable", retryAfterS: 3600 }, 503, "60"],
 ] as const)("server: the reply %o becomes status %i", async (reply, status, retryAfter) => {
   const response = await post(await start(() => reply), "x");
   expect(response.status).toBe(status);

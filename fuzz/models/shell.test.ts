@@ -63,7 +63,7 @@ const REPLIES: readonly SignalReply[] = [
   { tag: "envelope", envelope: Uint8Array.of(2) },
   { tag: "undecodable" },
   { tag: "rateLimited", retryAfterS: 3 },
-  { tag: "halfOpenFull", retryAfterS: 3 },
+  { tag: "unavailable", retryAfterS: 3 },
 ];
 
 /** Nothing listens on this port. */
