@@ -7,8 +7,8 @@ import { Problem, rawProblem, sendProblem } from "./api/problem.ts";
 import { addRoutes, RESOURCES } from "./api/routes.ts";
 import { systemClock } from "./clock.ts";
 import { codeOf } from "./error-code.ts";
+import { type ListenAddress, listenOn } from "./listen.ts";
 import type { RunningNode } from "./node.ts";
-import type { ListenAddress } from "./signaling-server.ts";
 import { createLimitedServer, DEFAULT_LIMITS, discardBody, type ServerLimits } from "./signaling-sockets.ts";
 
 export interface ApiOptions {
@@ -65,14 +65,7 @@ export async function startApi({ node, listen, log, limits }: ApiOptions): Promi
     done();
   });
   addRoutes(app, node, systemClock());
-  try {
-    await app.listen({ host: listen.host, port: listen.port });
-  } catch (error) {
-    await app.close();
-    throw error;
-  }
-  const bound = app.server.address();
-  const port = typeof bound === "object" && bound !== null ? bound.port : listen.port;
+  const port = await listenOn(app, listen);
   return {
     url: urlOf(listen.host, port),
     port,

@@ -6,9 +6,9 @@ import { TEST_ACCOUNTS } from "./chain/genesis.ts";
 import { parseBytesPerSecond, RATE_EXAMPLES } from "./data-rate.ts";
 import { parseDurationMs } from "./duration.ts";
 import { type Parsed, parseJson } from "./json-input.ts";
+import type { ListenAddress } from "./listen.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { type AccountChoice, DEFAULT_SETTINGS } from "./node-settings.ts";
-import type { ListenAddress } from "./signaling-server.ts";
 
 /** What an operator can set for a node, by flags or in a file; the keys are the flags in camelCase. */
 export type Settings = z.infer<typeof settingsSchema>;

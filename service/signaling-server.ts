@@ -6,6 +6,7 @@ import type { SignalingEvent } from "../core/actions.ts";
 import type { RequestId } from "../core/ids.ts";
 import { RETRY_AFTER_MIN_S } from "../core/limits.ts";
 import type { SignalReply } from "../core/services.ts";
+import { type ListenAddress, listenOn } from "./listen.ts";
 import {
   clampRetryAfterS,
   ipLiteral,
@@ -22,11 +23,6 @@ import {
   type ServerLimits,
 } from "./signaling-sockets.ts";
 import { within } from "./within.ts";
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** How long `close` waits until the last answers are handed to the system. */
 const CLOSE_FLUSH_MS = 250;
@@ -197,15 +193,4 @@ function end(reply: FastifyReply, ending: Ending): FastifyReply {
 function refuse(reply: FastifyReply, status: number, retryAfterS?: number): FastifyReply {
   if (retryAfterS !== undefined) reply.header("retry-after", clampRetryAfterS(retryAfterS));
   return reply.code(status).type("text/plain; charset=utf-8").send(`${STATUS_CODES[status]}\n`);
-}
-
-async function listenOn(app: FastifyInstance, { host, port }: ListenAddress): Promise<number> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    await app.close();
-    throw error;
-  }
-  const address = app.server.address();
-  return typeof address === "object" && address !== null ? address.port : port;
 }

@@ -1,8 +1,9 @@
 import type { SignalingEvent } from "../core/actions.ts";
 import type { RequestId } from "../core/ids.ts";
 import type { Signaling } from "../core/services.ts";
+import type { ListenAddress } from "./listen.ts";
 import { createSignalingClient } from "./signaling-client.ts";
-import { type ListenAddress, startSignalingServer } from "./signaling-server.ts";
+import { startSignalingServer } from "./signaling-server.ts";
 import type { ServerLimits } from "./signaling-sockets.ts";
 
 export interface SignalingOptions {

@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import type { ListenAddress } from "../signaling-server.ts";
+import type { ListenAddress } from "../listen.ts";
 
 /**
  * Something the user can change. The message is one line, `what: what to do`; no stack is shown.
