@@ -8,18 +8,18 @@ import { DEFAULT_LINK, type LinkOptions } from "./sim-host.ts";
 export const FAULTS = {
   cut: "links break, and both ends are told at once or late",
   stall: "nothing arrives for a while, in one direction or in both",
-  slow: "lines that take few bytes, so that transports buffer and block",
+  slow: "links of low bandwidth, so that transports buffer and block",
   far: "long latencies and jitter",
-  busy: "machines whose proofs, signatures and disks take long",
-  ice: "checks that never reach the other side",
-  http: "requests of signaling that are late or lost",
+  busy: "machines with slow proofs, signatures and disks",
+  ice: "ICE checks that never reach the other side",
+  http: "signaling requests that are late or lost",
   dials: "the same peers dialed again, and by both at once",
-  freeze: "processes that stand still and go on",
-  restart: "processes that are killed and started again",
-  crash: "processes that die between any two effects and are started again",
+  freeze: "processes that are suspended and resumed",
+  restart: "processes that are killed and restarted",
+  crash: "processes that die between any two effects and are restarted",
   skew: "clocks that are ahead of each other",
-  leap: "clocks that leap ahead",
-  reorg: "blocks on other blocks than the best",
+  leap: "clocks that jump ahead",
+  reorg: "blocks built on blocks other than the best",
 } as const;
 
 export type FaultName = keyof typeof FAULTS;

@@ -30,7 +30,7 @@ const DRAWN = {
 
 /** Of these a seed says everything. */
 const SEEDED = {
-  byzantine: { about: "three peers that break the protocol, each in its own way", play: playByzantineSeed },
+  byzantine: { about: "three peers that break the protocol, each differently", play: playByzantineSeed },
   ...SCENES,
 } as const satisfies Readonly<Record<string, Scene>>;
 

@@ -143,9 +143,9 @@ test.each(named(buildProgram()))(
 );
 
 test.each([
-  [["--for", "0", "--restart"], /--restart and --late .*: give it with --for/],
-  [["--for", "0", "--late", "1"], /--restart and --late .*: give it with --for/],
-  [["--nodes", "1", "--restart"], /needs others: give more --nodes/],
+  [["--for", "0", "--restart"], /--restart and --late .*: give one with --for/],
+  [["--for", "0", "--late", "1"], /--restart and --late .*: give one with --for/],
+  [["--nodes", "1", "--restart"], /--restart needs at least 2 nodes: give more --nodes/],
   [
     ["--nodes", "2", "--producers", "3"],
     /2 nodes cannot be 3 producers: give more --nodes or fewer --producers/,

@@ -27,18 +27,22 @@ const CONFLICT_RETRIES = 5;
 const HTTP_CONFLICT = 409;
 
 export const txCommand = (): Command =>
-  new Command("tx").description("work with transactions").addCommand(
+  new Command("tx").description("send transactions").addCommand(
     new Command("send")
       .description("sign payments with a well-known test account and submit them to a node")
       .requiredOption("--admin <url>", "operator API of the node")
-      .option("--fee <n>", `in the smallest unit (default: ${FEE_DEFAULT})`, parseAmount)
-      .option("--amount <n>", `in the smallest unit (default: ${AMOUNT_DEFAULT})`, parseAmount)
+      .option("--fee <n>", `fee of each payment, in the smallest unit (default: ${FEE_DEFAULT})`, parseAmount)
+      .option(
+        "--amount <n>",
+        `amount of each payment, in the smallest unit (default: ${AMOUNT_DEFAULT})`,
+        parseAmount,
+      )
       .option(
         "--to <key>",
-        "public key, or number of a test account (default: another than --from)",
+        "public key or number of the test account that is paid (default: the one after --from)",
         parseKey,
       )
-      .option("--count <n>", "how many, with growing nonces", parseCount, 1)
+      .option("--count <n>", "number of payments, with consecutive nonces", parseCount, 1)
       .option("--from <n>", `test account that pays, 0 to ${TEST_ACCOUNTS - 1}`, parseAccount, 0)
       .option("--json", "print each result as a line of JSON")
       .addHelpText("after", EXAMPLES)
