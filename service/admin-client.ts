@@ -158,7 +158,7 @@ const peersSchema = z.object({ peers: z.array(peerSchema) });
 
 const addressSchema = z.object({
   address: z.string(),
-  /** Tried: the node has found its peer there. */
+  /** Tried: found by a dial of the node's choice. Fresh: the rest, which may have a lastSuccess too: a verified claim. */
   table: z.enum(["fresh", "tried"]),
   source: z.object({ id: z.string(), address: z.string() }),
   lastSuccess: z.string().nullable(),
@@ -206,7 +206,7 @@ function baseUrl(admin: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.hostname === "") {
     throw new AdminError(
-      `"${admin}" is not a URL of a node's operator API, such as http://127.0.0.1:8080`,
+      `"${admin}" is not a URL of a node's operator API, such as http://127.0.0.1:7380`,
       null,
     );
   }

@@ -183,7 +183,7 @@ export function resolveConfig(flags: Settings, file: Settings): NodeConfig {
 export function contradictionIn(flags: Settings, file: Settings): string | null {
   const { fee, snarkWorker } = { ...given(file), ...given(flags) };
   if (fee === undefined || snarkWorker === true) return null;
-  return "a fee is asked by a SNARK worker, which this node is not; give --snark-worker too, or no --fee";
+  return "--fee applies to SNARK workers only; add --snark-worker or remove --fee";
 }
 
 type Given = { readonly [Key in keyof Settings]?: Exclude<Settings[Key], undefined> };

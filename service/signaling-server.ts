@@ -211,8 +211,8 @@ function explainListen(host: string, port: number, code: string): string {
   const explanations: Readonly<Record<string, string>> = {
     EADDRINUSE: `port ${port} on ${host} is in use; stop the other process or choose another with --listen`,
     EACCES: `port ${port} on ${host} is reserved for the superuser; choose one above 1023 with --listen`,
-    EADDRNOTAVAIL: `${host} (port ${port}) is no address of this machine; choose another with --listen`,
-    ENOTFOUND: `${host} (port ${port}) is no known host; give an IP address of this machine with --listen`,
+    EADDRNOTAVAIL: `${host} (port ${port}) is not an address of this machine; choose another with --listen`,
+    ENOTFOUND: `${host} (port ${port}) is not a known host; give an IP address of this machine with --listen`,
   };
   return (
     explanations[code] ?? `cannot listen on port ${port} of ${host} (${code}); choose another with --listen`

@@ -381,7 +381,9 @@ test("server: a port in use is named with what to do", async () => {
 
 test("server: an address of another machine is named with what to do", async () => {
   const listenOn = (host: string) => createSignaling({ emit: () => {}, listen: { host, port: 0 } });
-  await expect(listenOn("203.0.113.1")).rejects.toThrow("203.0.113.1 (port 0) is no address of this machine");
+  await expect(listenOn("203.0.113.1")).rejects.toThrow(
+    "203.0.113.1 (port 0) is not an address of this machine",
+  );
 });
 
 test("close: open requests are answered with 503, posts fail, later ones too, and nothing listens", async () => {

@@ -94,7 +94,12 @@ export function receiveOffer(
     return;
   }
   if (tag !== "permitGiven" && tag !== "lapsed") {
-    accuse(attemptId, "signaling/exchange", { reason: "noPermit", detail: "an Offer" }, context);
+    accuse(
+      attemptId,
+      "signaling/exchange",
+      { reason: "noPermit", detail: "Offer without a permit" },
+      context,
+    );
     return;
   }
   forgetWake(draft, `lapse ${attemptId}`);

@@ -58,7 +58,13 @@ export function receiveFromDialer(
   const { past } = flow;
   if (message.tag === "discover") {
     if (flow.tag === "permitGiven") discover(draft, peerId, live, { ...past, crossed: false }, context);
-    else accuse(live.attemptId, "signaling/discovery", { reason: "noPermit", detail: "Discover" }, context);
+    else
+      accuse(
+        live.attemptId,
+        "signaling/discovery",
+        { reason: "noPermit", detail: "Discover without a permit" },
+        context,
+      );
     return;
   }
   if (flow.tag !== "discovered") {

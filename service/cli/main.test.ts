@@ -44,7 +44,7 @@ test.each<[keyof NodeConfig, readonly string[], unknown]>([
 test("node: --fee is for a worker alone", async () => {
   expect(await configOf("--snark-worker", "--fee", "7")).toMatchObject({ snarkWorker: true, fee: 7n });
   await expect(configOf("--fee", "7")).rejects.toThrow(
-    /^a fee is asked by a SNARK worker.*: give --snark-worker/,
+    /^--fee applies to SNARK workers only: add --snark-worker or remove --fee$/,
   );
 });
 
