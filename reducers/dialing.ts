@@ -180,7 +180,7 @@ export function openReply(
       fail(attempt.id, outcome.error, context);
       return;
     case "refused": {
-      // Nobody has signed this: a middle box must not be able to stop the dialing for good.
+      // Unsigned: a middlebox must not be able to stop the dialing for good.
       const retryAfterS = Math.min(RETRY_AFTER_MAX_S, outcome.retryAfterS ?? 0);
       fail(attempt.id, `HTTP status ${outcome.status}`, context, null, 1_000 * retryAfterS);
       return;
@@ -248,7 +248,7 @@ export function applyReply(
       proveTarget(draft, target, !attempt.isVerification);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else if (attempt.target !== null && attempt.isVerification) {
-    // Whatever became of its connection meanwhile stays: who came by itself must not become a peer of our choice by this.
+    // The verification changes nothing else: who came by itself must not become a peer of our choice by this.
     proveTarget(draft, attempt.target, false);
     fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
   } else {

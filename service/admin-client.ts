@@ -31,7 +31,7 @@ export interface AdminClient {
   readonly account: (publicKey: string) => Promise<AccountStatus>;
   readonly block: (hash: string) => Promise<BlockStatus>;
   readonly peers: () => Promise<readonly PeerStatus[]>;
-  /** Whether the node makes blocks, or SNARK work, from now on: one that was started for it. */
+  /** Turns making blocks or SNARK work on or off, on a node that was started for it. */
   readonly setRole: (role: "producer" | "worker", enabled: boolean) => Promise<void>;
   /** Keeps the node connected with an address; the connection comes later. */
   readonly dial: (address: string) => Promise<void>;

@@ -20,7 +20,7 @@ interface Flags {
 /** In the smallest unit. Commander prints defaults as JSON, which has no bigint: so they stand here. */
 const FEE_DEFAULT = 100n;
 const AMOUNT_DEFAULT = 1n;
-/** More are better fed by a devnet. */
+/** For more, use a devnet. */
 const COUNT_MAX = 100_000;
 /** Somebody else who sends from the same account takes nonces: try the next one this often. */
 const CONFLICT_RETRIES = 5;
