@@ -128,7 +128,8 @@ function createApp(
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof Problem) return sendProblem(reply, error.kind, error.message);
     const status = error instanceof Error && "statusCode" in error ? error.statusCode : 500;
-    if (status === 413) return sendProblem(reply, "tooLong", `a body has at most ${BODY_BYTES_MAX} bytes`);
+    if (status === 413)
+      return sendProblem(reply, "tooLong", `a body may have at most ${BODY_BYTES_MAX} bytes`);
     if (status === 415) return sendProblem(reply, "notJson", "the content type must be application/json");
     if (status === 400) return sendProblem(reply, "malformed", (error as Error).message);
     log.error({ err: error, method: request.method, url: request.url.slice(0, 256) }, "a request failed");

@@ -83,7 +83,7 @@ export function readKept<T>(path: string, format: StateFormat<T>, log: Logger, w
       const { movedTo, detail } = result;
       log.warn(
         { file: path, movedTo, detail },
-        `the kept ${what} cannot be used: the node starts without them`,
+        `the saved ${what} cannot be used: the node starts without them`,
       );
       return null;
     }

@@ -57,7 +57,7 @@ const isNamed = (state: State, peer: Peer): boolean =>
 
 function dismiss(worst: LivePeer | undefined, { propose }: Context): void {
   const attemptId = worst?.attemptId;
-  const detail = "another peer is tried in its place";
+  const detail = "replaced to try another peer";
   if (attemptId !== undefined)
     propose({ type: "connection/disconnect", attemptId, reason: "useless", detail });
 }

@@ -70,7 +70,7 @@ export function receiveFromDialer(
   if (flow.tag !== "discovered") {
     if (past.crossed) setFlow(draft, peerId, { ...flow, past: { ...past, crossed: false } });
     else {
-      const detail = `${message.tag} of nothing`;
+      const detail = `${message.tag} without Discovered`;
       accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
     }
     return;
