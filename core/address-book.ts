@@ -21,9 +21,9 @@ import { drawInt, type Rng } from "./rng.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /**
- * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, which we have chosen to dial and found
- * the peer of that key there (P17). In each table every address belongs into one bucket, by a secret, its group and the
- * group of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which.
+ * Dial addresses of others: `fresh` ones that somebody told us of, and `tried` ones that we chose to dial and where the
+ * peer of that key answered (P17). A secret, the group of an address and, for `fresh`, that of its source determine its
+ * buckets: so one source, or one group, reaches few of them, and nobody else can compute which.
  * Immutable; every change costs O(log n).
  */
 export interface AddressBook {
@@ -238,7 +238,7 @@ function putTried(book: AddressBook, entry: Omit<KeptEntry, "table">, place: num
   };
 }
 
-/** Into its place among the fresh ones, if that is free or holds what is of little use, and its source may have more. */
+/** Puts it into its place in `fresh`, if that is free or holds a poor address, and its source may have one more. */
 function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBook {
   const { address, source } = entry;
   if ((book.bySource.get(source.peerId) ?? 0) >= BOOK_PER_SOURCE_MAX) return book;
@@ -256,7 +256,7 @@ function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBo
   };
 }
 
-/** All that one group tells of is in BOOK_SOURCE_PARTS buckets, all of one group that it tells of in one of these. */
+/** What one group tells of lies in BOOK_SOURCE_PARTS buckets; of that, the addresses of one group in a single one. */
 function freshPlace(book: AddressBook, address: DialAddress, source: Source, key: string): number {
   const teller = addressGroup(source.remoteAddress);
   const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, bookGroup(address));

@@ -31,7 +31,7 @@ export type Faults = { readonly [Name in FaultName]: number };
 
 const STRENGTH_MAX = 5;
 
-/** Of each fault among the possible ones more often nothing than anything. */
+/** Each of the possible faults is off more often than not. */
 export function faultsArbitrary(possible: readonly FaultName[]): Arbitrary<Faults> {
   const off = fc.constant(0);
   const strength = fc.oneof(off, fc.integer({ min: 0, max: STRENGTH_MAX }));
@@ -39,7 +39,7 @@ export function faultsArbitrary(possible: readonly FaultName[]): Arbitrary<Fault
   return fc.record(Object.fromEntries(FAULT_NAMES.map((name) => [name, of(name)]))) as Arbitrary<Faults>;
 }
 
-/** Bytes per ms, by strength: of the strongest a block of 64 KiB takes six seconds. */
+/** Bytes per ms, by strength: at the strongest a message of 64 KiB takes six seconds. */
 const LINES = [Number.POSITIVE_INFINITY, 1_000, 300, 100, 30, 10] as const;
 
 /** Links and HTTP while the faults last. */

@@ -11,7 +11,7 @@ import { playSlots } from "./scenes/slots.ts";
 import { playWithholders } from "./scenes/withholders.ts";
 import type { ClusterObserver } from "./simulator.ts";
 
-/** What happens in it is always the same, when and with whom the seed says. */
+/** What happens in it is always the same; the seed decides when, and with whom. */
 export interface Scene {
   readonly about: string;
   /**

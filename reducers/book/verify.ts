@@ -33,7 +33,7 @@ export function verify(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, 
   verifyAfter(draft, peerId, attemptId, BOOK_VERIFY_AGAIN_MS);
 }
 
-/** One at a time: whoever claims what does not answer delays others that claim, and no dial that is needed. */
+/** One at a time: a claimed address that does not answer delays only other claims, not the dials that we need. */
 const isVerifying = ({ attempts }: State): boolean =>
   [...attempts.values()].some((attempt) => attempt.isVerification && isUnfinished(attempt));
 
