@@ -36,7 +36,7 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
   add("add", "ban a key or an address group, and disconnect its peers")
     .argument("<id>", "peer id (12D3KooW...) or address group (20.30.40.0/24)", parseId)
     .addOption(
-      new Option("--for <duration>", `${DURATION_EXAMPLES}, or "${FOR_EVER}"`)
+      new Option("--for <duration>", `how long: ${DURATION_EXAMPLES}, or "${FOR_EVER}"`)
         .argParser(parseFor)
         .default(BAN_MS, "24h"),
     )

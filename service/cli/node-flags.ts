@@ -28,7 +28,7 @@ function addNetworkOptions(command: Command): void {
   command
     .option(
       "--listen <host:port>",
-      `where others dial this node, or none (default: ${shown("listen")})`,
+      `address at which others dial this node, or none (default: ${shown("listen")})`,
       parserOf(listen),
     )
     .option("--admin <host:port>", `the operator API, or none (default: ${shown("admin")})`, parserOf(admin))

@@ -39,7 +39,7 @@ export const txCommand = (): Command =>
       )
       .option(
         "--to <key>",
-        "public key or number of the test account that is paid (default: the one after --from)",
+        "public key that is paid, or number of a test account (default: the one after --from)",
         parseKey,
       )
       .option("--count <n>", "number of payments, with consecutive nonces", parseCount, 1)
