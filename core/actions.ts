@@ -231,7 +231,7 @@ export type ConnectionAction =
   | { readonly type: "connection/checkReady"; readonly attemptId: AttemptId }
   | { readonly type: "connection/ready"; readonly attemptId: AttemptId; readonly peerId: PeerId }
   | { readonly type: "connection/replayEarly"; readonly attemptId: AttemptId }
-  /** All slots for who dials us are taken: somebody gives way, so that the next one can try. */
+  /** All slots for incoming peers are taken: one peer is evicted, so that the next newcomer can try. */
   | { readonly type: "connection/makeRoom" }
   | {
       /** We end the connection: Goodbye, penalty, close. */
@@ -241,7 +241,7 @@ export type ConnectionAction =
       readonly detail: string;
     }
   | {
-      /** A live peer is one no more: counted here, written to the log by the service. */
+      /** The connection with a live peer has ended: counted here, logged by the service. */
       readonly type: "connection/ended";
       readonly peerId: PeerId;
       readonly attemptId: AttemptId;

@@ -21,9 +21,9 @@ import { drawInt, type Rng } from "./rng.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /**
- * Dial addresses of others: `fresh` ones somebody has told of, and `tried` ones, which we have chosen to dial and found
- * the peer of that key there (P17). In each table every address belongs into one bucket, by a secret, its group and the
- * group of who told of it; so one source, or one group, reaches few buckets, and nobody else can compute which.
+ * Dial addresses of others: `fresh` ones that somebody told us of, and `tried` ones that we chose to dial and where the
+ * peer of that key answered (P17). A secret, the group of an address and, for `fresh`, that of its source determine its
+ * buckets: so one source, or one group, reaches few of them, and nobody else can compute which.
  * Immutable; every change costs O(log n).
  */
 export interface AddressBook {
@@ -49,7 +49,7 @@ export interface BookEntry {
   readonly attemptMs: number | null;
   /** Dials that failed since the last success. */
   readonly failures: number;
-  /** Not dialed before. */
+  /** No dial before this time. */
   readonly nextMs: number;
 }
 
@@ -121,7 +121,7 @@ export function prove(book: AddressBook, address: DialAddress, source: Source, t
   const residentKey = book.tried.keys.get(place);
   const resident = residentKey === undefined ? undefined : book.entries.get(residentKey);
   const rest = forget(book, key);
-  // Who has not failed since its last success stays: a newcomer, whatever it brings, pushes out nobody who is there.
+  // A resident that has not failed since its last success stays: no newcomer may push out who is reachable.
   if (resident !== undefined && resident.failures === 0) return putFresh(rest, proven);
   const cleared = resident === undefined ? rest : putFresh(forget(rest, residentKey ?? ""), resident);
   return putTried(cleared, proven, place);
@@ -161,7 +161,7 @@ export function update(
   return { ...book, entries: book.entries.update(key, (entry) => ({ ...entry, ...changes })) };
 }
 
-/** An address that is of no use at all, or moves. */
+/** Removes an address: for good, or to put it elsewhere. */
 export function forget(book: AddressBook, key: string): AddressBook {
   const known = book.entries.get(key);
   if (known === undefined) return book;
@@ -174,10 +174,10 @@ export function forget(book: AddressBook, key: string): AddressBook {
 }
 
 /**
- * An address to dial, or null. Every group of a table has the same chances: telling of many addresses in a few groups
- * gains nothing. The tables have chances by their groups, the unproven ones at most half: when all who are honest are
- * proven, those who are left among the others must not have half of our peers; and whoever wants to choose them all
- * needs both tables, the one that fills by talk and the one that fills by being there.
+ * An address to dial, or null. Every group of a table is equally likely, so many addresses in few groups gain nothing.
+ * A table is chosen in proportion to its groups: otherwise, once all honest addresses are proven, the attacker's
+ * leftovers in fresh would get half of our peers. Fresh is chosen at most half the time: who wants to be all of our
+ * picks must fill tried too, and that takes being dialed and answering.
  *
  * @param without groups (`bookGroup`) of which none is wanted
  */
@@ -238,7 +238,7 @@ function putTried(book: AddressBook, entry: Omit<KeptEntry, "table">, place: num
   };
 }
 
-/** Into its place among the fresh ones, if that is free or holds what is of little use, and its source may have more. */
+/** Puts it into its place in `fresh`, if that is free or holds a poor address, and its source may have one more. */
 function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBook {
   const { address, source } = entry;
   if ((book.bySource.get(source.peerId) ?? 0) >= BOOK_PER_SOURCE_MAX) return book;
@@ -256,7 +256,7 @@ function putFresh(book: AddressBook, entry: Omit<KeptEntry, "table">): AddressBo
   };
 }
 
-/** All that one group tells of is in BOOK_SOURCE_PARTS buckets, all of one group that it tells of in one of these. */
+/** What one group tells of lies in BOOK_SOURCE_PARTS buckets; of that, the addresses of one group in a single one. */
 function freshPlace(book: AddressBook, address: DialAddress, source: Source, key: string): number {
   const teller = addressGroup(source.remoteAddress);
   const part = draw(book, BOOK_SOURCE_PARTS, "fresh group", teller, bookGroup(address));
@@ -280,7 +280,7 @@ function placeIn({ keys }: GroupIndex, bucket: number, slots: number, slot: numb
   return bucket * slots + slot;
 }
 
-/** Networks of one's own are small, and everybody in them is in one range: there each socket is a group. */
+/** In a private network, small and all in one range, each socket is a group of its own. */
 export const bookGroup = ({ host, port }: DialAddress): string =>
   isLocalAddress(host) ? `${host} ${port}` : addressGroup(host);
 

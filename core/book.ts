@@ -10,7 +10,7 @@ export interface Book {
   readonly addresses: AddressBook;
   /** When each peer that was asked for addresses may be asked again. */
   readonly asked: SortedMap<PeerId, number>;
-  /** IPs and address groups at which something unproven was dialed, and when something else there may be. */
+  /** IPs and address groups where an unproven address was dialed -> when the next one there may be. */
   readonly resting: SortedMap<string, number>;
   /** The peers that were kept longest when the node last ran: dialed before all others (P25). */
   readonly anchors: readonly DialAddress[];
@@ -21,7 +21,7 @@ export interface Book {
   readonly rotatedNamed: number;
 }
 
-/** The secret comes from the seed, not from the sequence that is drawn of it: what else is drawn stays as it was. */
+/** The secret is derived from the seed, not drawn, so that adding the book changed no other random draw. */
 export const freshBook = (seed: Hex): Book => ({
   addresses: emptyBook(toHex(sha256(ascii(`pollen/book/1 ${seed}`)))),
   asked: SortedMap.empty(),

@@ -55,7 +55,7 @@ export function removeKey(index: GroupIndex, group: string, place: number): Grou
   };
 }
 
-/** Keys in a random order of groups but those: all of one, from a random place on, before those of the next. */
+/** All keys but those of the groups `without`: from a random group and place on, one group after the other. */
 export function* drawKeys(
   index: GroupIndex,
   holder: { rng: Rng },

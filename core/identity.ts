@@ -38,8 +38,8 @@ export function isPublicKey(publicKey: Hex): boolean {
 }
 
 /**
- * To find out takes as long as handling ten messages, and the same keys come again with every offer and every address
- * that is told. The answer for a key is always the same, so that it is remembered changes nothing that can be seen.
+ * A cache: the check takes as long as handling ten messages, and the same keys come with every offer and every address.
+ * The functions stay pure, since the answer for a key never changes.
  */
 const checked = new Map<Hex, boolean>();
 

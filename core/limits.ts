@@ -58,19 +58,19 @@ export const DISCOVERY_REJECTS_MAX = 3;
 /** A dialer is told of a listener again after this time: it was rejected, or an offer has been made. */
 export const DISCOVERED_AGAIN_MS = 600_000;
 export const OFFERED_AGAIN_MS = 10_000;
-/** Listeners of which it is remembered that a dialer was told of them; the oldest are forgotten. */
+/** Listeners that a relay remembers to have told a dialer of; the oldest are forgotten. */
 export const DISCOVERED_REMEMBERED_MAX = 64;
-/** Dialers that have left and of which that is remembered, as long as it means anything. */
+/** Dialers that have left whose pauses and listeners a relay still remembers, until these run out. */
 export const PAST_DIALERS_MAX = 1_024;
-/** A listener takes so many offers in any minute, of all relays together: permits that are open count as taken. */
+/** Offers that a listener takes in any minute, over all relays; open permits count as offers. */
 export const EXCHANGE_PERMITS = 5;
 export const EXCHANGE_PERIOD_MS = 60_000;
 /** An exchange permit lapses after this time; an offer that comes later still is answered for the grace time. */
 export const EXCHANGE_PERMIT_MS = 60_000;
 export const EXCHANGE_GRACE_MS = 30_000;
 /**
- * Before, no listener gives a permit anew, whatever its clock does: the grace time is counted from where the clock has
- * leapt to, and a line is held up at most until a Ping finds out.
+ * A listener never renews a permit sooner than this, even if its clock jumps forward: the grace time is counted from
+ * the jump, and a stalled link is found by Ping within 20 s.
  */
 export const EXCHANGE_RENEW_MIN_MS = 10_000;
 /** A relay tells nobody of a listener whose permit is older than this: the dialer needs some of its time. */
@@ -80,7 +80,7 @@ export const EXCHANGE_ANSWER_MS = 10_000;
 /** As CANDIDATES_HOLD_MS, when the answer goes by a relay. */
 export const RELAYED_CANDIDATES_HOLD_MS = 1_000;
 
-/** Keys of which it is remembered whether they are any: four times as many as the addresses in the book. */
+/** Keys of which it is remembered whether they are valid: about three times as many as the addresses in the book. */
 export const CHECKED_KEYS_MAX = 4_096;
 
 // Admission (3.2): token buckets and half-open connections
@@ -94,15 +94,15 @@ export const ADMISSION_GLOBAL_PER_SECOND = 50;
 export const ADMISSION_QUIET_SHARE = 0.5;
 export const ADMISSION_QUIET_MS = 60_000;
 export const HALF_OPEN_MAX = 64;
-/** When so few more may be half-open, crowded groups of addresses give way to others. */
+/** With no more half-open connections left than this, crowded address groups give way to others. */
 export const HALF_OPEN_SPARE = 8;
-/** By then an honest connection is ready: its slowest one takes as long over three lost packets. */
+/** An honest connection is ready by then; the slowest, with three packets lost, takes about this long. */
 export const DISPLACED_AFTER_MS = 2_000;
 export const HALF_OPEN_PER_GROUP_MAX = 4;
-/** Retry-After of a refused request, seconds: a refused request is back when one token has come. */
+/** Retry-After of a refused request, seconds: until its bucket has a token again. */
 export const RETRY_AFTER_MIN_S = 1;
 export const RETRY_AFTER_MAX_S = 60;
-/** Buckets remembered for addresses and groups; a full table forgets the one that was refilled first. */
+/** Buckets remembered for addresses and groups; a full table forgets the half that was used longest ago. */
 export const ADMISSION_BUCKETS_MAX = 4_096;
 
 // Dialing (3.3)
@@ -132,21 +132,22 @@ export const BOOK_GROUP_PARTS = 2;
 /** Failures in a row after which an unproven address gives its place to another, and a proven one is proven no more. */
 export const BOOK_POOR_FAILURES = 3;
 export const BOOK_TRIED_FAILURES = 8;
-/** Addresses that one choice looks at: the rest has its turn with the next one. */
+/** Addresses that one pick examines at most. */
 export const BOOK_PICK_LOOKS_MAX = 64;
-/** A peer is asked for addresses once in this time; so many are remembered to have been asked. */
+/** A peer is asked for addresses once in this time. */
 export const BOOK_ASK_MS = 600_000;
 /** One that had nothing to tell may have something soon: a network that begins would stay apart for 10 minutes. */
 export const BOOK_ASK_AGAIN_MS = 60_000;
+/** Peers that are remembered to have been asked. */
 export const BOOK_ASKED_MAX = 1_024;
 /** Unproven addresses: one dial per target IP and one per address group in these times (7.7). */
 export const BOOK_IP_REST_MS = 60_000;
 export const BOOK_GROUP_REST_MS = 10_000;
-/** While peers are lacking one address is dialed per second, a few at once; where there is none, it is looked again. */
+/** While peers are lacking, one address is dialed per BOOK_LOOK_MS; if there is none, the next look is later. */
 export const BOOK_LOOK_MS = 1_000;
 export const BOOK_IDLE_MS = 10_000;
 export const BOOK_DIALS_MAX = 4;
-/** Several things that change at once are one reason to look. */
+/** Changes within this time lead to one look. */
 export const BOOK_SOON_MS = 100;
 /** How often one of the peers that we have chosen may be replaced by another. */
 export const ROTATE_MS = 300_000;
@@ -154,7 +155,7 @@ export const ROTATE_MS = 300_000;
 export const ROTATE_BEHIND_MIN = 2;
 /** Peers of the last run that are dialed before all others. */
 export const ANCHORS_MAX = 2;
-/** When the claim of a peer that has dialed us is looked into: not if it leaves at once. Then, until it is proven. */
+/** A peer that dialed us and stays this long has the address it claims dialed; then again until that is proven. */
 export const BOOK_VERIFY_MS = 5_000;
 export const BOOK_VERIFY_AGAIN_MS = 60_000;
 
@@ -162,9 +163,9 @@ export const BOOK_VERIFY_AGAIN_MS = 60_000;
 export const PEERS_MAX_DEFAULT = 100;
 /** Slots that incoming connections cannot use: so many peers of our own choice keep one of them honest (P25). */
 export const OUTGOING_RESERVE = 12;
-/** With fewer slots a full node refuses who comes; from here on somebody gives way (P25). */
+/** With fewer slots for incoming peers a full node refuses newcomers; from this many on it evicts a peer (P25). */
 export const EVICTION_SLOTS_MIN = 8;
-/** So many at most are kept for each merit: for answering fast, and for having served most. */
+/** Peers protected from eviction at most for each merit: answering fastest, having served most. */
 export const EVICTION_PROTECTED_MAX = 8;
 export const USER_AGENT_BYTES_MAX = 64;
 export const PING_AFTER_MS = 10_000;

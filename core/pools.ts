@@ -37,12 +37,12 @@ export const hashOf = (info: PoolInfo): Hash => ("hash" in info ? info.hash : co
 
 export const priorityOf = (info: PoolInfo): Priority => entryFor(info, 0).priority;
 
-/** Both were said of one hash: do they say the same? */
+/** Whether two infos about one hash agree. */
 export function sameInfo(a: PoolInfo, b: PoolInfo): boolean {
   if (hashOf(a) !== hashOf(b) || a.fee !== b.fee) return false;
   if ("nonce" in a) return "nonce" in b && a.sender === b.sender && a.nonce === b.nonce;
   if ("prover" in a) return "prover" in b && a.jobId === b.jobId && a.prover === b.prover;
-  // Its hash covers all of a commitment.
+  // The hash of a commitment covers all of it.
   return true;
 }
 

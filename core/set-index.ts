@@ -30,7 +30,7 @@ export interface Fingerprint {
   readonly sum: bigint;
 }
 
-/** Also what takes a sum mod 2^64, negative ones too. */
+/** Also the mask that reduces a sum, even a negative one, mod 2^64. */
 export const ID_MAX = 2n ** 64n - 1n;
 
 /** The first eight bytes of `H("pollen/short/1", salt, hash)`: who does not know the salt cannot aim at them. */
@@ -99,7 +99,7 @@ const placesOf = (index: SetIndex, { from, to }: Span): Places => [
   placeOf(index, to + 1n),
 ];
 
-/** Of the first id that is not less. */
+/** The place of the first id that is not less. */
 function placeOf({ ids }: SetIndex, id: bigint): number {
   let [low, high] = [0, ids.length];
   while (low < high) {

@@ -307,7 +307,7 @@ export interface Target {
   readonly failures: number;
   /** Transports that failed before ready and were dialed again at once, since the last back-off. */
   readonly retries: number;
-  /** Not dialed before. */
+  /** No dial before this time. */
   readonly nextMs: number;
 }
 

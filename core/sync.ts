@@ -26,7 +26,7 @@ export interface Sync {
 
 export interface GivenUp {
   readonly failures: number;
-  /** Not tried again before. */
+  /** No new try before this time. */
   readonly untilMs: number;
 }
 

@@ -8,18 +8,18 @@ import { DEFAULT_LINK, type LinkOptions } from "./sim-host.ts";
 export const FAULTS = {
   cut: "links break, and both ends are told at once or late",
   stall: "nothing arrives for a while, in one direction or in both",
-  slow: "lines that take few bytes, so that transports buffer and block",
+  slow: "links of low bandwidth, so that transports buffer and block",
   far: "long latencies and jitter",
-  busy: "machines whose proofs, signatures and disks take long",
-  ice: "checks that never reach the other side",
-  http: "requests of signaling that are late or lost",
+  busy: "machines with slow proofs, signatures and disks",
+  ice: "ICE checks that never reach the other side",
+  http: "signaling requests that are late or lost",
   dials: "the same peers dialed again, and by both at once",
-  freeze: "processes that stand still and go on",
-  restart: "processes that are killed and started again",
-  crash: "processes that die between any two effects and are started again",
+  freeze: "processes that are suspended and resumed",
+  restart: "processes that are killed and restarted",
+  crash: "processes that die between any two effects and are restarted",
   skew: "clocks that are ahead of each other",
-  leap: "clocks that leap ahead",
-  reorg: "blocks on other blocks than the best",
+  leap: "clocks that jump ahead",
+  reorg: "blocks built on blocks other than the best",
 } as const;
 
 export type FaultName = keyof typeof FAULTS;
@@ -31,7 +31,7 @@ export type Faults = { readonly [Name in FaultName]: number };
 
 const STRENGTH_MAX = 5;
 
-/** Of each fault among the possible ones more often nothing than anything. */
+/** Each of the possible faults is off more often than not. */
 export function faultsArbitrary(possible: readonly FaultName[]): Arbitrary<Faults> {
   const off = fc.constant(0);
   const strength = fc.oneof(off, fc.integer({ min: 0, max: STRENGTH_MAX }));
@@ -39,7 +39,7 @@ export function faultsArbitrary(possible: readonly FaultName[]): Arbitrary<Fault
   return fc.record(Object.fromEntries(FAULT_NAMES.map((name) => [name, of(name)]))) as Arbitrary<Faults>;
 }
 
-/** Bytes per ms, by strength: of the strongest a block of 64 KiB takes six seconds. */
+/** Bytes per ms, by strength: at the strongest a message of 64 KiB takes six seconds. */
 const LINES = [Number.POSITIVE_INFINITY, 1_000, 300, 100, 30, 10] as const;
 
 /** Links and HTTP while the faults last. */

@@ -21,16 +21,16 @@ export interface FuzzOptions {
   readonly liars: readonly string[] | null;
 }
 
-/** Of these a run is data, which can be made smaller and saved. */
+/** Scenarios whose runs are data, which can be shrunk and saved. */
 const DRAWN = {
   pools: { about: "transactions of rival senders, and pools of any capacity" },
   chain: { about: "the same with blocks and SNARK work" },
   crowded: { about: "more items than fit into pools and messages" },
 } as const;
 
-/** Of these a seed says everything. */
+/** Scenarios whose runs follow from the seed alone. */
 const SEEDED = {
-  byzantine: { about: "three peers that break the protocol, each in its own way", play: playByzantineSeed },
+  byzantine: { about: "three peers that break the protocol, each differently", play: playByzantineSeed },
   ...SCENES,
 } as const satisfies Readonly<Record<string, Scene>>;
 
@@ -74,7 +74,7 @@ export const runSeed = (
   return runScene(seed, SEEDED[scenario], liars, observers);
 };
 
-/** Its runs are data, which can be made smaller and saved. Others are as their seed says. */
+/** Its runs are data, which can be shrunk and saved; those of other scenarios follow from the seed alone. */
 export const hasScenario = (name: ScenarioName): name is keyof typeof DRAWN => name in DRAWN;
 
 /** Its faults and nodes can be chosen. */

@@ -502,7 +502,7 @@ test("whose submission is refused for another's sake, that one is in the pool", 
   const refusal = (holder: string) => ({
     type: "effect/answerCommand" as const,
     requestId: 1 as RequestId,
-    result: { tag: "conflict" as const, detail: `${holder} has its place, with at least this fee class` },
+    result: { tag: "conflict" as const, detail: `${holder} already holds this slot with a higher priority` },
   });
   expect(checkRefusals(healthy, [refusal(held)])).toEqual([]);
   expect(checkRefusals(healthy, [refusal(hash)])).toHaveLength(1);

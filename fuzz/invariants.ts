@@ -136,7 +136,7 @@ export function checkGivenUp(before: State, { sync, timeMs }: State): Problems {
 export function checkRefusals({ pools }: State, effects: readonly Effect[]): Problems {
   return effects.flatMap((effect) => {
     if (effect.type !== "effect/answerCommand" || effect.result.tag !== "conflict") return [];
-    const [, holder] = /^(\S+) has its place/.exec(effect.result.detail) ?? [];
+    const [, holder] = /^(\S+) already holds this slot/.exec(effect.result.detail) ?? [];
     if (holder === undefined) return [];
     const isThere = POOL_NAMES.some((pool) => pools[pool].entries.has(holder as Hash));
     return isThere

@@ -37,7 +37,7 @@ export type ReplayResult =
 /** Applies a recording to a fresh core and stops at the first state that is not the recorded one. */
 export function replay(lines: readonly string[]): ReplayResult {
   const [first, ...rest] = lines.map(parseLine);
-  if (first?.tag !== "header") throw new Error("the first line is no header");
+  if (first?.tag !== "header") throw new Error("the first line is not a header");
   const run = createReplay(first);
   for (const [index, line] of rest.entries()) {
     if (line.tag === "header") throw new Error("a second header");

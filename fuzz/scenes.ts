@@ -11,7 +11,7 @@ import { playSlots } from "./scenes/slots.ts";
 import { playWithholders } from "./scenes/withholders.ts";
 import type { ClusterObserver } from "./simulator.ts";
 
-/** What happens in it is always the same, when and with whom the seed says. */
+/** What happens in it is always the same; the seed decides when, and with whom. */
 export interface Scene {
   readonly about: string;
   /**
@@ -30,14 +30,17 @@ export const SCENES = {
     about: "two or three nodes that dial, fall silent, are flooded and stop",
     play: playConnections,
   },
-  addresses: { about: "nodes that know one of them, which may lie", play: playAddresses },
+  addresses: { about: "nodes that know only one other, which may lie", play: playAddresses },
   hub: { about: "many peers that want the same of one node at once", play: playHub },
   slots: { about: "more peers than a node has slots", play: playSlots },
   forks: { about: "chain selection between random branches, without a network", play: playForks },
   priorities: { about: "which of two items is preferred, without a network", play: playPriorities },
-  "large-pools": { about: "equal pools that part and meet again", play: playLargePools },
+  "large-pools": { about: "equal pools that drift apart and are reconciled", play: playLargePools },
   withholders: { about: "peers that announce what they never serve", play: playWithholders },
-  commitments: { about: "workers whose promises grow too old", play: playCommitments },
-  relay: { about: "nodes that know one seed find each other by relays, which fail", play: playRelay },
+  commitments: { about: "workers whose commitments expire", play: playCommitments },
+  relay: {
+    about: "nodes that know one seed and find each other through relays, which fail",
+    play: playRelay,
+  },
   "far-behind": { about: "a newcomer to a long chain", play: playFarBehind },
 } as const satisfies Readonly<Record<string, Scene>>;

@@ -28,7 +28,7 @@ export interface Fetched extends Delivered {
 /** How long the submissions take, ms: what a network is busy with, and not only a burst. */
 const SUBMITTING_MS = 20_000;
 
-/** Everybody is connected with everybody; honest nodes submit. */
+/** All nodes are connected with each other; honest ones submit. */
 export function playWithholding(options: Withholding): Fetched {
   const { nodes, liars, items, seed } = options;
   const honest = nodes - liars;

@@ -29,8 +29,8 @@ export function hasRoom(state: State, peerId: PeerId): boolean {
 export const hasRoomForStrangers = (state: State): boolean => roomForStrangers(state) > 0;
 
 /**
- * Slots for whom a relay may name. Where somebody gives way when the last one is taken, that one is for who comes: a node
- * that filled it itself would send somebody away to ask for another.
+ * Slots usable for peers that relays name. Where a full node evicts, the last slot is left for incoming peers: filling
+ * it ourselves would evict somebody merely to ask for another.
  */
 export const roomForNamed = (state: State): number =>
   roomForStrangers(state) - (incomingMax(state) < EVICTION_SLOTS_MIN ? 0 : 1);
@@ -42,7 +42,7 @@ function roomForStrangers(state: State): number {
   return Math.min(config.peersMax - peers.size, incomingMax(state) - strangers);
 }
 
-/** Slots for who dials us, or is named by a relay: the others are for our own dials. */
+/** Slots for incoming peers and those that relays name; the rest is for our own dials. */
 export const incomingMax = ({ config: { peersMax } }: Pick<State, "config">): number =>
   peersMax - outgoingReserve(peersMax);
 

@@ -329,8 +329,8 @@ const isUnanswered = (attempt: Attempt | undefined): boolean =>
   attempt.phase.tag !== "sealingRejection";
 
 /**
- * What is wrong with others gets HTTP 400, or no reply by a relay: there is nobody to seal a Rejected for, or no version
- * to say it in.
+ * Whether a Rejected can be sealed for the sender. Offers of another version, of an invalid key, or of another key than
+ * the relay said get HTTP 400, or no reply by the relay.
  */
 const isAnswerable = ({ version, from }: Offer, { via }: Attempt): boolean =>
   version === SIGNAL_VERSION && isPublicKey(from) && (via === null || via.from === from);

@@ -24,7 +24,7 @@ export const attempts: Rules<Extract<SignalAction, { type: `attempt/${string}` }
   },
   "attempt/ended": {
     enabled: () => true,
-    // What there was to change has been changed: this tells of it.
+    // Only for the log: the state has been changed already.
     reduce: () => {},
   },
   "attempt/expire": {

@@ -75,7 +75,7 @@ function expel(draft: StateDraft, subject: BanSubject, context: Context): void {
   }
 }
 
-/** Where an attempt leads to, as far as it is known. The address of a relay is not its peer's. */
+/** The address group of an attempt's peer, if known. The address of a relay is not that of the peer it named. */
 function groupOf({ selected, remote, requestId, target }: Attempt): string | undefined {
   if (selected !== null) return selected.group;
   return requestId !== null || target !== null ? remote?.group : undefined;

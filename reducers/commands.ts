@@ -41,7 +41,7 @@ export const commands: Rules<Exclude<Command, { type: "command/ban" | "command/u
         forgetWake(draft, `dial ${key}`);
       }
       const attemptId = livePeer(draft, peerId)?.attemptId;
-      const detail = "the operator ends the connection";
+      const detail = "the operator ended the connection";
       if (attemptId !== undefined)
         context.propose({ type: "connection/disconnect", attemptId, reason: "operator", detail });
       for (const half of [peer?.dialing ?? null, peer?.answering ?? null]) {
@@ -92,7 +92,7 @@ export const commands: Rules<Exclude<Command, { type: "command/ban" | "command/u
     reduce: (draft, _command, context) => {
       draft.stopping = true;
       context.propose({ type: "stream/stop" });
-      for (const id of draft.attempts.keys()) abandon(id, "shutdown", "the node stops", context);
+      for (const id of draft.attempts.keys()) abandon(id, "shutdown", "the node is stopping", context);
       for (const key of draft.targets.keys()) forgetWake(draft, `dial ${key}`);
       for (const wake of ["slot", "work", "prove", "exchange", "book"]) forgetWake(draft, wake);
     },
@@ -100,20 +100,20 @@ export const commands: Rules<Exclude<Command, { type: "command/ban" | "command/u
 };
 
 function dialRefusal(state: State, address: DialAddress): CommandResult | null {
-  if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
+  if (state.stopping) return { tag: "unavailable", detail: "the node is stopping" };
   if (address.peerId === state.config.peerId)
     return { tag: "invalid", detail: "that is the address of this node itself" };
   if (!isPublicKey(peerPublicKey(address.peerId))) {
-    return { tag: "invalid", detail: `${address.peerId} is no ed25519 key that could sign` };
+    return { tag: "invalid", detail: `${address.peerId} is not a valid ed25519 key` };
   }
   if (state.targets.size >= DIAL_TARGETS_MAX) {
-    return { tag: "unavailable", detail: `${DIAL_TARGETS_MAX} addresses are kept connected already` };
+    return { tag: "unavailable", detail: `${DIAL_TARGETS_MAX} addresses are already kept connected` };
   }
   return null;
 }
 
 function submitRefusal(state: State, pool: FetchedPool, hash: Hash, bytes: Uint8Array): CommandResult | null {
-  if (state.stopping) return { tag: "unavailable", detail: "the node stops" };
+  if (state.stopping) return { tag: "unavailable", detail: "the node is stopping" };
   if (bytes.length > ITEM_BYTES_MAX) {
     return {
       tag: "invalid",
@@ -121,11 +121,11 @@ function submitRefusal(state: State, pool: FetchedPool, hash: Hash, bytes: Uint8
     };
   }
   if (state.pools[pool].entries.has(hash) || state.local.has(hash))
-    return { tag: "conflict", detail: "it is in the pool already" };
+    return { tag: "conflict", detail: "it is already in the pool" };
   if (state.local.size >= LOCAL_MAX)
-    return { tag: "unavailable", detail: `${LOCAL_MAX} submissions wait for a block already` };
+    return { tag: "unavailable", detail: `${LOCAL_MAX} submissions are already waiting for a block` };
   if (state.batches.size >= SUBMISSIONS_MAX) {
-    return { tag: "unavailable", detail: `${SUBMISSIONS_MAX} batches wait for verification already` };
+    return { tag: "unavailable", detail: `${SUBMISSIONS_MAX} batches are already waiting for verification` };
   }
   return null;
 }

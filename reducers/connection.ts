@@ -353,7 +353,7 @@ function readyPeerOf(state: State, attemptId: AttemptId): PeerId | undefined {
   return attempt?.phase.tag === "ready" ? (attempt.peerId ?? undefined) : undefined;
 }
 
-/** It left the ping unanswered by which the newcomer was admitted: whoever sent the offer is not at its end any more. */
+/** It left the probe for a newcomer (3.3) unanswered: the peer is not at its other end any more. */
 const isSilent = ({ control: { awaitingPong } }: LivePeer, timeMs: number): boolean =>
   awaitingPong !== null && timeMs >= awaitingPong.sinceMs + DUPLICATE_PROBE_MS;
 

@@ -77,7 +77,7 @@ export const dialing: Rules<Extract<SignalAction, { type: `dial/${string}` }>> =
     },
     reduce: (draft, { attemptId, envelope }, context) => {
       const attempt = attemptOf(draft, attemptId);
-      if (envelope === null) fail(attemptId, "the relay has no answer", context);
+      if (envelope === null) fail(attemptId, "the relay brought no answer", context);
       else
         openReply(
           draft,
@@ -158,7 +158,7 @@ export function postOffer(
 ): void {
   const { target, via } = attempt;
   if (via !== null && !acceptDiscovered(draft, attempt, envelope, context)) {
-    fail(attempt.id, "the relay waits no more", context);
+    fail(attempt.id, "the relay is no longer waiting for the offer", context);
     return;
   }
   updateAttempt(draft, attempt.id, (changed) => {
@@ -180,7 +180,7 @@ export function openReply(
       fail(attempt.id, outcome.error, context);
       return;
     case "refused": {
-      // Nobody has signed this: a middle box must not be able to stop the dialing for good.
+      // Unsigned: a middlebox must not be able to stop the dialing for good.
       const retryAfterS = Math.min(RETRY_AFTER_MAX_S, outcome.retryAfterS ?? 0);
       fail(attempt.id, `HTTP status ${outcome.status}`, context, null, 1_000 * retryAfterS);
       return;
@@ -248,9 +248,9 @@ export function applyReply(
       proveTarget(draft, target, !attempt.isVerification);
     fail(attempt.id, `refused: ${rejection}`, context, rejection, reply.retryAfterMs);
   } else if (attempt.target !== null && attempt.isVerification) {
-    // Whatever became of its connection meanwhile stays: who came by itself must not become a peer of our choice by this.
+    // The verification changes nothing else: who came by itself must not become a peer of our choice by this.
     proveTarget(draft, attempt.target, false);
-    fail(attempt.id, "it was dialed to see whether it is there", context, "alreadyConnected");
+    fail(attempt.id, "dialed only to verify its address, which is right", context, "alreadyConnected");
   } else {
     const checked = checkSdp(reply.sdp, "answer", mayBeLocal(draft, attempt));
     if (checked.tag === "bad") {

@@ -7,9 +7,9 @@ import { endAttempt, groupReached, isUnfinished, reply } from "./attempts.ts";
 import type { Context, StateDraft } from "./rules.ts";
 
 /**
- * Offers that are answered and then come to nothing hold what newcomers need. When there is little left of it, the
- * oldest connection that is being set up from the most crowded group of addresses gives way to who comes from a group
- * with fewer: so whoever owns few groups cannot keep everybody else out (P25).
+ * Offers that are answered and then come to nothing hold slots that newcomers need. When few are left, the oldest
+ * half-open connection of the most crowded address group gives way to a newcomer from a less crowded one: so whoever
+ * owns few groups cannot keep everybody else out (P25).
  */
 export function displace(draft: StateDraft, newcomer: Newcomer, context: Context): boolean {
   const attempt = crowdOver(draft, newcomer).find(
@@ -27,7 +27,7 @@ export function displace(draft: StateDraft, newcomer: Newcomer, context: Context
   return true;
 }
 
-/** What is left when half-open connections are nearly as many as may be is for groups that have none, or fewer. */
+/** The last HALF_OPEN_SPARE half-open connections are for groups that have none, or fewer than others. */
 export function isCrowdedOut(draft: StateDraft, { address, group }: Place, context: Context): boolean {
   const isNearlyFull = halfOpenOf(draft).length >= draft.config.admission.halfOpenMax - HALF_OPEN_SPARE;
   if (!isNearlyFull || isLoopback(address)) return false;
@@ -43,7 +43,7 @@ export interface Newcomer {
   readonly group: string;
   /** Its attempt, if there is one. */
   readonly id: AttemptId | null;
-  /** How crowded a group is, is counted among half-open connections, or among all where it is slots that are lacking. */
+  /** What is counted to find the most crowded group: half-open connections, or all of them if slots are lacking. */
   readonly among: "halfOpen" | "all";
 }
 
@@ -67,6 +67,6 @@ function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonl
   return others.filter((attempt) => sizes.get(groupReached(attempt)) === most);
 }
 
-/** Of a key that is connected the live connection is being asked meanwhile: that has its own end. */
+/** An attempt in `probing` waits for the live connection's Pong; that wait has its own deadline. */
 const mayBeDisplaced = (attempt: Attempt): boolean =>
   isUnfinished(attempt) && attempt.phase.tag !== "probing" && !isLoopback(attempt.remote?.address ?? "");

@@ -6,8 +6,8 @@ import { groupReached, isChosen } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
 
 /**
- * Who gives way when all slots for incoming peers are taken (P25). The last slot is for who comes: when that one is
- * ready, all who came are compared, and one goes, perhaps the newcomer. So nobody loses a slot to an offer alone, and
+ * Who is evicted when all slots for incoming peers are taken (P25). The last slot is for the newcomer: once that is
+ * ready, all incoming peers are compared and one goes, perhaps the newcomer. So nobody loses a slot to a mere offer, and
  * whoever wants others out has to be connected, and to be better.
  */
 export const eviction: Rules<Extract<ConnectionAction, { type: "connection/makeRoom" }>> = {
@@ -31,12 +31,12 @@ interface Incoming {
 function isCrowded(state: State): boolean {
   const most = incomingMax(state);
   if (most < EVICTION_SLOTS_MIN) return false;
-  // Who is not ready holds no slot for good: an offer alone must send nobody away.
+  // Only ready peers are counted: a mere offer must evict nobody.
   const live = [...state.peers.values()].filter((peer) => peer.live !== null).length;
   return live >= state.config.peersMax || incomingOf(state).length >= most;
 }
 
-/** Those whom we dial, or are told to, are ours to choose: they never give way to others. */
+/** Who may be evicted: not the peers that we or our operator chose to dial. */
 function incomingOf(state: State): readonly Incoming[] {
   const { peers, attempts, targets } = state;
   const wanted = new Set([...targets.values()].map(({ address }) => address.peerId));

@@ -424,11 +424,11 @@ function keep(
   }
   const { info } = verdict;
   const refusal = put(draft, pool, entryFor(info, draft.timeMs), context);
-  if (refusal?.by === hash) return { tag: "conflict", detail: "it is in the pool already" };
+  if (refusal?.by === hash) return { tag: "conflict", detail: "it is already in the pool" };
   // A greater one in its slot may still turn out to be of no use to the next block, a full pool will have room again.
   if (isLocal && pool === "transaction" && refusal?.by == null) draft.local = draft.local.set(hash, info);
   if (refusal === null) return { tag: "submitted", hash };
   if (draft.local.has(hash)) return { tag: "keptAside", hash };
   forgetUnheld(draft, pool, hash, context);
-  return { tag: "conflict", detail: `${refusal.by} has its place, with at least this fee class` };
+  return { tag: "conflict", detail: `${refusal.by} already holds this slot with a higher priority` };
 }

@@ -79,7 +79,7 @@ export function shutOutBy(
   if (bannedUntil(state, peerId) > 0)
     return { reason: state.offenders.get(peerId)?.bannedFor ?? "operator", detail: "the key is banned" };
   const group = selected?.group ?? "";
-  const detail = `the address group ${group} is shut out`;
+  const detail = `the address group ${group} is banned`;
   if (closedUntil(state, group) > 0) return { reason: "operator", detail };
   const isShutOut = direction === "incoming" && shutOutUntil(state, group, peerId) > 0;
   return isShutOut ? { reason: "capacity", detail } : null;

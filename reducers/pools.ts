@@ -69,7 +69,7 @@ export const pools: Rules<PoolContents> = {
   },
 };
 
-/** What keeps an item out of its pool: a greater one of its slot, or that the pool is full of greater ones. */
+/** What keeps an item out of its pool: one of higher priority in its slot, or a pool full of such items. */
 export interface Refusal {
   /** The item that has its slot; null: the pool is full. */
   readonly by: Hash | null;
@@ -106,7 +106,7 @@ export function put(
 /** The floor that windows carry: items at or below it have no place in the pool. */
 export const floorOf = (state: State, pool: PoolName): Priority | null => presentFloor(state.floors[pool]);
 
-/** Nothing is known against it: neither a greater one in its slot nor a full pool nor the chain at this tip. */
+/** Nothing is known to keep it out: no greater one in its slot, no full pool, no refusal by the chain at this tip. */
 export function isWanted(state: State, pool: PoolName, entry: NewEntry<PoolInfo>): boolean {
   return (
     holderOf<PoolInfo>(state.pools[pool], entry) === undefined &&
@@ -152,7 +152,7 @@ function take(draft: StateDraft, pool: PoolName, hash: Hash): void {
   if (draft.pools["snark-job-commitment"].entries.size === 0) forgetWake(draft, COMMITMENTS_WAKE);
 }
 
-/** A proof that is not wanted any more: neither are the work for it and the words about it. */
+/** A proof is not wanted any more: drops its SNARK work and commitment from the pools. */
 function dropJob(draft: StateDraft, jobId: JobId, { effect }: Context): void {
   for (const pool of ["snark", "snark-job-commitment"] as const) {
     const hash = draft.pools[pool].bySlot.get(jobId);

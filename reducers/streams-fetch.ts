@@ -224,7 +224,7 @@ function settle(draft: StateDraft, index: number, isKept: boolean): void {
     stored: download.stored + kept,
     storedBytes: download.storedBytes + kept * lengthOf(download, index),
     missing: isKept ? download.missing : addChunk(download.missing, index),
-    // Not of a stream that it opened since.
+    // Only if the chunk came on the stream that is open now.
     sources: download.sources.update(peerId, (source) =>
       source.attemptId === attemptId && source.streamId === streamId
         ? { ...source, storing: source.storing - 1, stored: source.stored + kept }

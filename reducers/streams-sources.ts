@@ -42,7 +42,7 @@ export function ask(
   watch(draft);
 }
 
-/** Something is expected of it. */
+/** It owes us a Manifest or chunks. */
 export const isAwaited = ({ isServing, permitted }: Source): boolean => !isServing || permitted.length > 0;
 
 /** Permits the next chunks in runs: one message for several chunks, and what arrives is nearly in order. */
@@ -72,12 +72,12 @@ export function permitMore(draft: StateDraft, peerId: PeerId, { effect }: Contex
   watch(draft);
 }
 
-/** After somebody did not bring what was asked for. */
+/** After chunks of one source have become missing again: the others are asked. */
 export function permitOthers(draft: StateDraft, context: Context): void {
   for (const peerId of draft.download?.sources.keys() ?? []) permitMore(draft, peerId, context);
 }
 
-/** Its stream is over: what it was permitted is for the others. */
+/** Its stream is over: the chunks it was permitted are left to the others. */
 export function removeSource(draft: StateDraft, peerId: PeerId, { permitted }: Source): void {
   const { download } = draft;
   if (download === null) return;
@@ -96,8 +96,8 @@ export function cancel(
 }
 
 /**
- * Nobody holds up a download: when one source has nothing left to do, those who have had their last permits for long
- * are relieved of them. As long as one has nothing to do, this comes again.
+ * No slow source holds up a download: while one has nothing left to do, those that got their last permits long ago are
+ * cancelled, and their chunks asked of the others.
  */
 export function relieve(draft: StateDraft, context: Context): void {
   const sources = [...(draft.download?.sources.entries() ?? [])];

@@ -82,7 +82,7 @@ function isPreparing({ blocks }: BlocksStage): boolean {
   return lowest?.body.tag === "preparing";
 }
 
-/** A better tip comes nearer: what is built on ours meanwhile is in vain. One that is withheld stops nobody. */
+/** A better tip is coming nearer, so building on ours is in vain. A tip that is withheld counts only until it stalls. */
 export const isCatchingUp = ({ sync, timeMs }: State): boolean =>
   sync.pursuit !== null && timeMs < sync.pursuit.progressMs + SYNC_STALLED_MS;
 
@@ -106,7 +106,7 @@ const isBetterThanOurs = ({ chain, config }: State, tip: Tip): boolean =>
 export function isWanted(state: State, tip: Tip): boolean {
   const { chain, config, sync } = state;
   const isBetter = chain.tip.hash === config.chain.genesis.hash || isBetterThanOurs(state, tip);
-  // The way down is long, and seldom gone.
+  // Last, as walking down our chain takes long.
   return isBetter && !sync.left.includes(tip.hash) && !isBelowOurs(state, tip);
 }
 

@@ -88,7 +88,7 @@ export function redialAfterEnd(
   }
 }
 
-/** An address of the book after its connection has ended: whoever was sent away, or sends us away, has time. */
+/** Back-off of an address of the book after its connection ended; a long one if either side sent the other away. */
 export function restAfterEnd(
   draft: StateDraft,
   { target }: Attempt,

@@ -127,7 +127,7 @@ export const work: Rules<WorkAction | Made> = {
   },
 };
 
-/** The operator wants no work, or wants it again. What is under way is given up; the word that was given stays. */
+/** Turns SNARK work off or on. A proof under way is given up; commitments already made stay. */
 export function setWorking(draft: StateDraft, isOn: boolean, context: Context): void {
   draft.work = { ...draft.work, isWorking: isOn && draft.config.workFee !== null };
   if (!draft.work.isWorking) keepJobs(draft, () => false, context);
@@ -141,7 +141,7 @@ export function wakeForSlot(draft: StateDraft): void {
   wakeAt(draft, "slot", atMs, { type: "work/produce" });
 }
 
-/** A block of ours is the tree's: counted for the operator. */
+/** Our block was applied to the tree: counted for the operator. */
 export function noteProduced(draft: StateDraft, header: BlockHeader | null): void {
   if (header !== null) count(draft, "blocks");
 }
@@ -201,8 +201,8 @@ function isPromised({ pools, timeMs }: State, jobId: JobId, fee: bigint): boolea
 }
 
 /**
- * The job is gone, done, or promised by somebody whose word is the greater one of the two (section 6) and not too old. A
- * word that is too old may still have the job's place in the pool, so that ours has none: the work is done all the same.
+ * The job is gone, done, or promised by somebody whose commitment has the higher priority (section 6) and is not too old.
+ * One that is too old may still hold the job's slot in the pool and keep ours out: the work is done all the same.
  */
 function isTaken(state: State, { jobId, stage }: ChosenJob): boolean {
   const fee = state.config.workFee ?? 0n;
@@ -213,8 +213,8 @@ function isTaken(state: State, { jobId, stage }: ChosenJob): boolean {
 }
 
 /**
- * So many jobs are promised at once that the next one is always ready to be begun: as many as are proved while a word
- * spreads. Who is slow holds back few jobs from the others.
+ * As many jobs are promised at once as can be proved while a commitment spreads, so that the next one is always ready
+ * to begin. A slow worker keeps few jobs from the others.
  */
 function aheadOf({ work: { proofMs } }: State): number {
   if (proofMs === null) return 2;

@@ -31,7 +31,7 @@ export interface AdminClient {
   readonly account: (publicKey: string) => Promise<AccountStatus>;
   readonly block: (hash: string) => Promise<BlockStatus>;
   readonly peers: () => Promise<readonly PeerStatus[]>;
-  /** Whether the node makes blocks, or SNARK work, from now on: one that was started for it. */
+  /** Turns making blocks or SNARK work on or off, on a node that was started for it. */
   readonly setRole: (role: "producer" | "worker", enabled: boolean) => Promise<void>;
   /** Keeps the node connected with an address; the connection comes later. */
   readonly dial: (address: string) => Promise<void>;
@@ -158,7 +158,7 @@ const peersSchema = z.object({ peers: z.array(peerSchema) });
 
 const addressSchema = z.object({
   address: z.string(),
-  /** Tried: the node has found its peer there. */
+  /** Tried: found by a dial of the node's choice. Fresh: the rest, which may have a lastSuccess too: a verified claim. */
   table: z.enum(["fresh", "tried"]),
   source: z.object({ id: z.string(), address: z.string() }),
   lastSuccess: z.string().nullable(),
@@ -206,7 +206,7 @@ function baseUrl(admin: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.hostname === "") {
     throw new AdminError(
-      `"${admin}" is not a URL of a node's operator API, such as http://127.0.0.1:8080`,
+      `"${admin}" is not a URL of a node's operator API, such as http://127.0.0.1:7380`,
       null,
     );
   }

@@ -116,16 +116,17 @@ function createApp(
     const resource = RESOURCES.find((each) => each.path.test(path));
     if (resource === undefined) return sendProblem(reply, "notFound", "the API has no such path");
     reply.header("allow", resource.allow);
-    return sendProblem(reply, "wrongMethod", `this path has ${resource.allow}`);
+    return sendProblem(reply, "wrongMethod", `this path allows only ${resource.allow}`);
   });
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof Problem) return sendProblem(reply, error.kind, error.message);
     const status = error instanceof Error && "statusCode" in error ? error.statusCode : 500;
-    if (status === 413) return sendProblem(reply, "tooLong", `a body has at most ${BODY_BYTES_MAX} bytes`);
+    if (status === 413)
+      return sendProblem(reply, "tooLong", `a body may have at most ${BODY_BYTES_MAX} bytes`);
     if (status === 415) return sendProblem(reply, "notJson", "the content type must be application/json");
     if (status === 400) return sendProblem(reply, "malformed", (error as Error).message);
-    log.error({ err: error, method: request.method, url: request.url.slice(0, 256) }, "a request has failed");
-    return sendProblem(reply, "bug", "the log says more");
+    log.error({ err: error, method: request.method, url: request.url.slice(0, 256) }, "a request failed");
+    return sendProblem(reply, "bug", "see the log of the node");
   });
   return app;
 }

@@ -33,7 +33,7 @@ export function createBansFile(
   log: Logger,
   options: Partial<StateFileOptions> = {},
 ): BansFile {
-  const onError = (message: string): void => log.error({ detail: message }, "bans are not kept");
+  const onError = (message: string): void => log.error({ detail: message }, "bans cannot be saved");
   const file = createStateFile(path, { version: VERSION, onError, ...options });
   let last = initial;
   return {

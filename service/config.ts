@@ -51,10 +51,10 @@ const NONE = "none";
 
 /** More connections than one process can serve. */
 const PEERS_MAX_MAX = 10_000;
-/** With less a message of 64 KiB takes longer than others wait for it. */
+/** With less, a message of 64 KiB takes longer than peers wait for it. */
 const UPLOAD_MIN = 20_000;
 const ADMISSION_PER_IP_MAX = 1_000_000;
-/** A pool is one message to be reconciled, and a hash over all of it to be compared. */
+/** Digesting and reconciling a pool costs time proportional to its size. */
 const POOL_SIZE_MAX = 100_000;
 /** Shorter than a block takes to spread, every slot is a fork; longer, nobody waits for it. */
 const SLOT_MS_MIN = 100;
@@ -110,7 +110,7 @@ const genesisTimeSchema = z.unknown().transform((given, context): number => {
   return z.NEVER;
 });
 
-/** `true` is what the flag without a number says, `false` what a file can say as well as nothing. */
+/** `true` is the flag without a number; `false`, in a file, means the same as no setting. */
 const produceSchema = z.unknown().transform((given, context): AccountChoice | typeof NONE => {
   if (given === true) return "drawn";
   if (given === false) return NONE;
@@ -179,11 +179,11 @@ export function resolveConfig(flags: Settings, file: Settings): NodeConfig {
   };
 }
 
-/** What makes no sense together, for the operator; null: all of it does. */
+/** What contradicts itself in the settings, for the operator; null: nothing. */
 export function contradictionIn(flags: Settings, file: Settings): string | null {
   const { fee, snarkWorker } = { ...given(file), ...given(flags) };
   if (fee === undefined || snarkWorker === true) return null;
-  return "a fee is asked by a SNARK worker, which this node is not; give --snark-worker too, or no --fee";
+  return "--fee applies to SNARK workers only; add --snark-worker or remove --fee";
 }
 
 type Given = { readonly [Key in keyof Settings]?: Exclude<Settings[Key], undefined> };

@@ -246,7 +246,7 @@ test("log: an address group that is shut out is told once, and what the operator
   node.feed({ type: "command/ban", requestId: freshRequestId(), subject, forMs: null });
   node.feed({ type: "command/unban", requestId: freshRequestId(), subject });
   expect(lines).toMatchObject([
-    { id: "60.1.1.0/24", forMs: null, msg: "the operator bans" },
-    { id: "60.1.1.0/24", msg: "the operator lifts a ban" },
+    { id: "60.1.1.0/24", forMs: null, msg: "operator requested a ban" },
+    { id: "60.1.1.0/24", msg: "operator requested to lift a ban" },
   ]);
 });

@@ -93,10 +93,10 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
       return;
     }
     case "command/ban":
-      log.info({ id: formatSubject(action.subject), forMs: action.forMs }, "the operator bans");
+      log.info({ id: formatSubject(action.subject), forMs: action.forMs }, "operator requested a ban");
       return;
     case "command/unban":
-      log.info({ id: formatSubject(action.subject) }, "the operator lifts a ban");
+      log.info({ id: formatSubject(action.subject) }, "operator requested to lift a ban");
       return;
     case "dial/start": {
       const target = state.targets.get(action.address);
@@ -108,7 +108,7 @@ export function logAction(log: Logger, action: Action, context: ActionContext): 
   }
 }
 
-/** Says which address groups a step has shut out, and why: what keys are banned for is the end of their connections. */
+/** Logs address groups that this step has banned. Bans of keys show in the log as ended connections. */
 export function logShutOut(log: Logger, before: State, state: State): void {
   if (state.groups === before.groups) return;
   for (const [group, { bannedUntilMs, bannedFor }] of state.groups.entries()) {
@@ -123,8 +123,8 @@ export function logShutOut(log: Logger, before: State, state: State): void {
 const HASH_CHARACTERS = 12;
 
 const SYNC_FAILURES = {
-  "sync/giveUp": "a better tip cannot be had now",
-  "sync/condemn": "a block is invalid",
+  "sync/giveUp": "gave up on a better tip for now",
+  "sync/condemn": "found an invalid block",
 } as const;
 
 const attemptIn = ({ state, before }: ActionContext, attemptId: AttemptId): Attempt | undefined =>

@@ -23,7 +23,7 @@ export interface ChainServices {
   readonly account: TestAccount | null;
 }
 
-/** @param publicKey of the node, which may choose the account */
+/** @param publicKey of the node: the account may be derived from it */
 export function createChainServices(
   settings: NodeSettings,
   publicKey: Hex,

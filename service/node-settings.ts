@@ -9,7 +9,7 @@ import type { EmbeddedChain } from "./chain/chain.ts";
 import { TEST_ACCOUNTS } from "./chain/genesis.ts";
 import { USER_AGENT } from "./version.ts";
 
-/** What a node is told at its start, but for its key. */
+/** What a node is told at its start, except its key. */
 export interface NodeSettings {
   /** Where offers are answered; null for a node that only dials. Port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number } | null;
@@ -25,7 +25,7 @@ export interface NodeSettings {
   readonly capacity: number;
   /** Duration of a slot, ms. Nodes that do not agree on it are on different chains. */
   readonly slotMs: number;
-  /** Start of slot 0, ms since the Unix epoch; the same holds. */
+  /** Start of slot 0, ms since the Unix epoch. Nodes that do not agree on it are on different chains. */
   readonly genesisMs: number;
   /** The test account that makes blocks; null: this node makes none. */
   readonly produce: AccountChoice | null;
@@ -41,7 +41,7 @@ export interface NodeSettings {
   readonly record: string | null;
 }
 
-/** A test account by its number, or the one that the peer id chooses. */
+/** A test account by its number, or the one derived from the peer id. */
 export type AccountChoice = number | "drawn";
 
 /** A node that listens nowhere, and what the protocol says of the rest. */

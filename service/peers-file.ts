@@ -42,7 +42,7 @@ export function createPeersFile(
   log: Logger,
   options: Partial<StateFileOptions> = {},
 ): PeersFile {
-  const onError = (message: string): void => log.error({ detail: message }, "addresses are not kept");
+  const onError = (message: string): void => log.error({ detail: message }, "addresses cannot be saved");
   const file = createStateFile(path, { version: VERSION, onError, ...options });
   let last = initial;
   const save = (): void => file.save(() => toContent(keptBook(last)));

@@ -176,7 +176,7 @@ describe("recording reader: what is damaged", () => {
     ],
     "no header": [
       (_directory, file) => writeFileSync(file, readFileSync(file, "utf8").replace(/^.*\n/, "")),
-      /000000\.ndjson:1: the first line is no header$/,
+      /000000\.ndjson:1: the first line is not a header$/,
     ],
     "a torn line before another segment": [
       (directory, file) => {

@@ -59,7 +59,7 @@ export async function* readRecording({ segments, path }: Recording): AsyncGenera
       const parsed = parse(bytes, at);
       if (isFirst !== (parsed.tag === "header")) {
         throw new RecordingError(
-          `${where(at)}: ${isFirst ? "the first line is no header" : "a second header"}`,
+          `${where(at)}: ${isFirst ? "the first line is not a header" : "a second header"}`,
         );
       }
       isFirst = false;

@@ -6,25 +6,25 @@ export interface SharedThread<Party> {
   /**
    * Runs it in a later turn of the event loop: when the party has its turn, and after what the party gave before.
    *
-   * @param cost of the quantum of a turn
+   * @param cost in the unit of the quantum of a turn
    */
   add(party: Party, cost: number, run: Run): void;
-  /** Runs the party's oldest at once until what waits costs no more than this: it does not wait for its turn. */
+  /** Runs the party's oldest work at once, out of turn, until what it has waiting costs no more than this. */
   hurry(party: Party, costMax: number): void;
-  /** Nothing of what the party has given is run any more. */
+  /** Drops what the party has waiting. */
   leave(party: Party): void;
 }
 
-/** A promise that it returns, which never rejects, is for what is done elsewhere. */
+/** A returned promise stands for work done off this thread. It must not reject. */
 export type Run = () => unknown;
 
 export interface SharedThreadOptions {
   readonly quantum?: number;
-  /** So much at most is done elsewhere at the same time; what more there is waits here, for its turn. */
+  /** At most so many returned promises are pending; further work waits for its turn. */
   readonly elsewhereMax?: number;
   /** ms, never backwards. */
   readonly clock?: () => number;
-  /** Runs it once, after everything that waits for the event loop now. */
+  /** Runs it once, in a later turn of the event loop. */
   readonly later?: (run: () => void) => void;
 }
 

@@ -141,7 +141,7 @@ test("state file: one that cannot be written is said once, and written when it c
 test("state file: what is there and no file is an error that says what to do", () => {
   const path = freshPath();
   mkdirSync(path, { recursive: true });
-  expect(() => read(path)).toThrow(new StateFileError(`${path} is no file; move it away`));
+  expect(() => read(path)).toThrow(new StateFileError(`${path} is not a regular file; move it away`));
 });
 
 test.skipIf(process.getuid?.() === 0)("state file: one that may not be read is an error, and stays", () => {

@@ -83,7 +83,7 @@ export function readKept<T>(path: string, format: StateFormat<T>, log: Logger, w
       const { movedTo, detail } = result;
       log.warn(
         { file: path, movedTo, detail },
-        `the kept ${what} cannot be used: the node starts without them`,
+        `the saved ${what} cannot be used: the node starts without them`,
       );
       return null;
     }
@@ -152,7 +152,7 @@ type TextRead =
 function readText(path: string): TextRead {
   try {
     const stat = statSync(path);
-    if (!stat.isFile()) throw new StateFileError(`${path} is no file; move it away`);
+    if (!stat.isFile()) throw new StateFileError(`${path} is not a regular file; move it away`);
     if (stat.size > BYTES_MAX) return { tag: "unusable", detail: `it has ${stat.size} bytes` };
     return { tag: "text", text: readFileSync(path, "utf8") };
   } catch (error) {

@@ -13,7 +13,7 @@ export interface Turns<Party> {
 
 export interface Use {
   readonly used: number;
-  /** The rest of what it may is kept for its next turn, else it leaves and begins anew. */
+  /** True: it keeps the rest of its allowance for its next turn. False: it leaves, and starts at none next time. */
   readonly hasMore: boolean;
 }
 

@@ -5,5 +5,5 @@ export type WorkAction =
   | { readonly type: "work/choose" }
   /** The commitment had time to spread: the proof is begun, unless somebody else's came first. */
   | { readonly type: "work/begin" }
-  /** Somebody's work or word about our job has come, or the job is gone. */
+  /** Somebody else's proof of our job or commitment to it has come, or the job is gone. */
   | { readonly type: "work/review" };

@@ -38,7 +38,7 @@ export type RelayedFlow =
     };
 
 export interface PastFlows {
-  /** No permit before. */
+  /** No permit before this time. */
   readonly pausedUntilMs: number;
   /** Our Answer may have crossed one Accept or Reject, which then means nothing. */
   readonly crossed: boolean;

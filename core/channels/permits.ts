@@ -101,7 +101,7 @@ export interface Lack {
 /** The permit we gave: law 2 lets the next one out only from `idle`. */
 export type OurPermit =
   | { readonly tag: "idle" }
-  /** Withheld: what the pools lack of each other is found out first. */
+  /** Withheld until a reconciliation has found out what we lack. */
   | { readonly tag: "reconciling"; readonly found: Reconciliation }
   | {
       readonly tag: "permitGiven";

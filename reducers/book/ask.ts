@@ -46,7 +46,7 @@ export function learn(draft: StateDraft, peerId: PeerId, addresses: readonly str
     const { address } = parsed;
     const isNew = address.peerId !== draft.config.peerId && !told.has(address.peerId);
     told.add(address.peerId);
-    // No dial could be sealed for what is no key.
+    // No offer can be sealed for an invalid key.
     if (isNew && isPublicKey(peerPublicKey(address.peerId))) book = hear(book, address, source);
   }
   draft.book = { ...draft.book, addresses: book };

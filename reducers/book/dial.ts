@@ -26,7 +26,7 @@ export function isDialable(state: State, { address, table, nextMs }: BookEntry):
   if (nextMs > state.timeMs || peerId === state.config.peerId || state.peers.has(peerId)) return false;
   if (bannedUntil(state, peerId) > 0 || restsUntil(state, peerId) > 0) return false;
   if (shutOutUntil(state, addressGroup(address.host), peerId) > 0) return false;
-  // What the operator wants has its own times.
+  // Addresses of the operator have their own back-off.
   if (state.targets.has(formatMultiaddr(address))) return false;
   return table === "tried" || isRested(state, address);
 }

@@ -10,10 +10,10 @@ import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { anchorsOf } from "./kept.ts";
 
 /**
- * Slowly, better peers take the place of worse ones: every 5 minutes one more is dialed than is needed, from the book or
- * else by a relay (7.1), and the worst of those there are too many of leaves: of those that we have chosen, or of those
- * that relays have named, for what a relay names must not push out our choice. Who is no better than the others is the
- * youngest, and leaves again; so a network that works stays as it is.
+ * Slowly, better peers replace worse ones: every 5 minutes one more than needed is dialed, from the book or else through
+ * a relay (7.1). Then the worst leaves, of the peers that we chose or of those that relays named, whichever are too many:
+ * a relay must not push out our choice. A newcomer no better than the others is the youngest and leaves again, so a
+ * network that works stays as it is.
  */
 export const mayRotate = (state: State): boolean =>
   state.timeMs >= state.book.rotatedMs + ROTATE_MS && hasDialsLeft(state);
@@ -37,11 +37,11 @@ export function rotate(draft: StateDraft, context: Context): void {
   }
   if (isFull) return;
   if (candidate !== null) dialEntry(draft, candidate, context);
-  // Proposed: who leaves is not asked.
+  // Proposed, so that it runs after the dismissal: the relay that leaves is not asked.
   else context.propose({ type: "discovery/rotate" });
 }
 
-/** Who is being dialed may never come: nobody leaves for that one. */
+/** Peers still being dialed are not counted: they may never come, and nobody must leave for them. */
 function liveCounts(state: State) {
   const live = [...state.peers.values()].filter((peer) => peer.live !== null);
   return {
@@ -57,12 +57,12 @@ const isNamed = (state: State, peer: Peer): boolean =>
 
 function dismiss(worst: LivePeer | undefined, { propose }: Context): void {
   const attemptId = worst?.attemptId;
-  const detail = "another peer is tried in its place";
+  const detail = "replaced to try another peer";
   if (attemptId !== undefined)
     propose({ type: "connection/disconnect", attemptId, reason: "useless", detail });
 }
 
-/** Of these, never an anchor or a peer of the operator. */
+/** The worst of the candidates, but never an anchor or a peer of the operator. */
 export function worstOf(
   state: State,
   isCandidate: (state: State, peer: Peer) => boolean,

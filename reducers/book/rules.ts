@@ -8,7 +8,7 @@ import { proveTarget } from "./proof.ts";
 import { lookSoon, usesBook } from "./soon.ts";
 import { hearClaim, isVerifiable, verify } from "./verify.ts";
 
-/** 7.7, Peers: what others tell of is a claim, what is dialed from it is little, what is passed on was proven. */
+/** 7.7, Peers: addresses told by others are claims. Few of them are dialed, and only proven ones are passed on. */
 export const book: Rules<BookAction> = {
   "book/look": {
     enabled: (state) => usesBook(state) && state.timeMs >= state.book.lookedMs + BOOK_LOOK_MS,

@@ -10,9 +10,9 @@ import { dialEntry, isRested } from "./dial.ts";
 import { usesBook } from "./soon.ts";
 
 /**
- * Who has dialed us says where it listens. It is connected already, so nobody would ever dial it and find out; and
- * without that a node that everybody knows, and that knows nobody, had nothing to tell (P17). So it is dialed once: it
- * signs that it is connected already, and that is the proof.
+ * An incoming peer claims an address where it listens. Being connected, it would never be dialed there, and a node that
+ * only others dial would have no proven address to tell (P17). So the address is dialed once: a signed refusal, because
+ * it is connected already, is the proof.
  */
 export function hearClaim(draft: StateDraft, peerId: PeerId, { id, listen, selected }: Attempt): void {
   if (listen === null) return;
@@ -33,7 +33,7 @@ export function verify(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, 
   verifyAfter(draft, peerId, attemptId, BOOK_VERIFY_AGAIN_MS);
 }
 
-/** One at a time: whoever claims what does not answer delays others that claim, and no dial that is needed. */
+/** One at a time: a claimed address that does not answer delays only other claims, not the dials that we need. */
 const isVerifying = ({ attempts }: State): boolean =>
   [...attempts.values()].some((attempt) => attempt.isVerification && isUnfinished(attempt));
 

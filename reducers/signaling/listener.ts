@@ -61,8 +61,8 @@ export function lapse(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, {
 }
 
 /**
- * No more permits than may be open at a time are void. Five later ones take 90 s more, and no line is held up for so long;
- * but relays that hold all of theirs back could bring an Offer each at once.
+ * At most EXCHANGE_PERMITS lapsed permits are remembered as void. Otherwise relays that hold back all of theirs could
+ * each bring an Offer at once. Five later ones take 90 s more, and no link is stalled for so long.
  */
 function forgetOldestVoid(draft: StateDraft): void {
   const ends = [...draft.peers.values()].flatMap(({ peerId, live }) => {
@@ -89,12 +89,17 @@ export function receiveOffer(
   const { attemptId } = live;
   const tag = live.exchange?.ours.tag;
   if (tag === "void") {
-    // We slept, or the line was held up: nobody's fault. It costs us no more than the permit that was not used.
+    // Our process slept or the link stalled: nobody's fault. It costs no more than the unused permit.
     answerRelay(draft, relay, live, null, context);
     return;
   }
   if (tag !== "permitGiven" && tag !== "lapsed") {
-    accuse(attemptId, "signaling/exchange", { reason: "noPermit", detail: "an Offer" }, context);
+    accuse(
+      attemptId,
+      "signaling/exchange",
+      { reason: "noPermit", detail: "Offer without a permit" },
+      context,
+    );
     return;
   }
   forgetWake(draft, `lapse ${attemptId}`);

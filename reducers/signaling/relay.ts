@@ -29,7 +29,7 @@ import { byLot } from "./lot.ts";
 
 /**
  * The relay of 7.1 and 7.2: between a dialer, who has a discovery permit of ours, and a listener, who gave us an exchange
- * permit. Only our clock ends a flow of the dialer, by one Answer; the envelopes are for others' eyes.
+ * permit. Only our clock ends a flow of the dialer, by one Answer; we cannot read the envelopes.
  */
 
 export function giveDiscoveryPermit(draft: StateDraft, peerId: PeerId, { effect }: Context): void {
@@ -58,13 +58,19 @@ export function receiveFromDialer(
   const { past } = flow;
   if (message.tag === "discover") {
     if (flow.tag === "permitGiven") discover(draft, peerId, live, { ...past, crossed: false }, context);
-    else accuse(live.attemptId, "signaling/discovery", { reason: "noPermit", detail: "Discover" }, context);
+    else
+      accuse(
+        live.attemptId,
+        "signaling/discovery",
+        { reason: "noPermit", detail: "Discover without a permit" },
+        context,
+      );
     return;
   }
   if (flow.tag !== "discovered") {
     if (past.crossed) setFlow(draft, peerId, { ...flow, past: { ...past, crossed: false } });
     else {
-      const detail = `${message.tag} of nothing`;
+      const detail = `${message.tag} without Discovered`;
       accuse(live.attemptId, "signaling/discovery", { reason: "badState", detail }, context);
     }
     return;
@@ -83,7 +89,7 @@ export function receiveFromDialer(
   );
 }
 
-/** The listener is told of the offer, unless its permit has grown too old while the dialer thought about it. */
+/** Passes the offer on to the listener, unless its permit has lapsed meanwhile. */
 function passOn(
   draft: StateDraft,
   dialer: PeerId,
@@ -220,7 +226,7 @@ export function endRelaying(
   if (dialer !== null) endDialersFlow(draft, dialer, null, context);
 }
 
-/** The listener still has the offer; of its Answer nobody will be told. */
+/** The listener still has the offer, but nobody waits for its Answer any more. */
 function expectNothing(draft: StateDraft, listener: PeerId, dialer: PeerId): void {
   updateChannel(draft, listener, "exchange", (channel) => {
     if (channel.theirs.tag === "offered" && channel.theirs.dialer === dialer)
@@ -274,7 +280,7 @@ function permitAfterPause(
   wakeAt(draft, `discovery ${attemptId}`, pausedUntilMs, givePermit);
 }
 
-/** The channel with a peer: what was held of it as a dialer is held on. */
+/** The channel with a new connection of a peer, with what is remembered of it as a dialer. */
 export function openDiscovery(draft: StateDraft, peerId: PeerId): DiscoveryChannel {
   const past = draft.pastDialers.get(peerId);
   draft.pastDialers = draft.pastDialers.delete(peerId);
@@ -291,7 +297,7 @@ function keepPast(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
   draft.pastDialers = kept;
 }
 
-/** When nothing of it means anything any more. */
+/** When all of it has run out. */
 const endOf = ({ pausedUntilMs, offeredUntilMs }: PastFlows): number =>
   Math.max(pausedUntilMs, ...offeredUntilMs.map(([, untilMs]) => untilMs));
 

@@ -1,4 +1,5 @@
 import type { RelayAction } from "../../core/actions/relay.ts";
+import { DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
 import type { Rules } from "../rules.ts";
 import { liveAttempt, livePeer } from "../state.ts";
 import {
@@ -65,7 +66,7 @@ export const signaling: Rules<RelayAction> = {
   "discovery/silent": {
     enabled: (state, { peerId, attemptId }) => isSeeking(state, peerId, attemptId),
     reduce: (_draft, { attemptId }, { propose }) => {
-      const detail = "a relay that has not answered";
+      const detail = `no answer from the relay within ${DISCOVERY_SILENCE_MS / 1_000} s`;
       propose({ type: "connection/disconnect", attemptId, reason: "timeout", detail });
     },
   },

@@ -84,7 +84,7 @@ export function createMetrics(node: RunningNode): Metrics {
   );
   gauge(
     "known_addresses",
-    "Addresses in the book, by whether their peer was found there.",
+    "Addresses in the book: tried ones were found by a dial of our choice, fresh ones are the rest.",
     ["table"],
     ({ book }) => [
       [{ table: "fresh" }, book.addresses.fresh.keys.size],

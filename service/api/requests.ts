@@ -64,7 +64,7 @@ export function query<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
 export function hexParameter(request: FastifyRequest, name: string, meaning: string): string {
   const text = parameter(request, name).toLowerCase();
   if (/^[0-9a-f]{64}$/.test(text)) return text;
-  throw new Problem("malformed", `${meaning} has 64 hexadecimal digits`);
+  throw new Problem("malformed", `${meaning} must have 64 hexadecimal digits`);
 }
 
 export const hashParameter = (request: FastifyRequest): Hash =>

@@ -99,11 +99,11 @@ function partsOf({ genesis, emit, clock, account, serving }: EmbeddedChainOption
   };
 }
 
-/** The bytes of an answer, about: who asks for long ones has fewer turns. */
+/** Approximate bytes of an answer: who asks for long ones gets fewer turns. */
 const HEADER_BYTES = 512;
 const REFERENCE_BYTES = 64;
 
-/** What is looked up is there at once; that it is encoded and sent is what waits. */
+/** The look-up is immediate; encoding and sending wait for a turn. */
 const loading = ({
   items,
   blocks,

@@ -24,7 +24,7 @@ export interface ItemStore {
   heldSinceMs(hash: Hash): number | undefined;
   pin(hashes: Iterable<Hash>): void;
   unpin(hashes: Iterable<Hash>): void;
-  /** Bytes of a pinned item; of others, and of those that are there, nothing is taken. */
+  /** Keeps the bytes of a pinned item; ignored for other items, and for those whose bytes are kept already. */
   supply(item: ItemBytes): void;
   /** An item turned out to be this; nothing happens if it is not kept any more. */
   learn(hash: Hash, content: Content): void;

@@ -20,9 +20,9 @@ export interface Parts {
    * to the new tip.
    */
   readonly emitLater: (event: ChainEvent) => void;
-  /** What peers are served waits for their turns instead, as chunks of streams do: it is no part of that story. */
+  /** What peers are served waits for their turns instead, as chunks of streams do: their order is free. */
   readonly serving: SharedThread<AttemptId>;
-  /** For those who are in a turn of their own already. */
+  /** For callers that are in a turn of the event loop of their own already. */
   readonly emit: (event: ChainEvent) => void;
   /** ms since the Unix epoch */
   readonly clock: () => number;

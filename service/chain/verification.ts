@@ -88,10 +88,7 @@ async function verifyCommitments(
   parts.emitLater({ type: "event/itemsVerified", batchId, verdicts });
 }
 
-/**
- * This chain always tells which items of a batch are valid: there is nothing to ask again, but it answers, at once and
- * out of what it keeps: nothing waits.
- */
+/** Never needed, as this chain always tells which items of a batch are valid; answered at once from what it keeps. */
 function verifyKept(parts: Parts, batchId: BatchId, pool: PoolName, hashes: readonly Hash[]): void {
   const verdicts = hashes.map((hash) => {
     const item = parts.items.get(hash);

@@ -12,7 +12,7 @@ interface Flags {
 export const addressesCommand = (print: (text: string) => void = writeOut): Command =>
   new Command("addresses")
     .description(
-      "show the addresses that a node knows of others: who told of them, and whether it found them",
+      "show the address book of a node: the source of each address, and when its peer was last found there",
     )
     .requiredOption("--admin <url>", "operator API of the node")
     .option("--json", "print JSON, one address per line")

@@ -16,7 +16,7 @@ const FOR_EVER = "ever";
 
 /** @param print takes what is shown; standard output by default */
 export function bansCommand(print: (text: string) => void = writeOut): Command {
-  const bans = new Command("bans").description("show and change whom a node shuts out");
+  const bans = new Command("bans").description("show and change the bans of a node");
   const add = (name: string, description: string): Command =>
     bans
       .command(name)
@@ -24,7 +24,7 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
       .requiredOption("--admin <url>", "operator API of the node")
       .option("--json", "print JSON, one ban per line");
 
-  add("list", "show every ban: of what, until when, and why")
+  add("list", "list all bans with subject, expiry and reason")
     .addHelpText("after", "\nExample:\n  $ pollen bans list --admin http://127.0.0.1:7380")
     .action(({ admin, json }: Flags) =>
       withAdmin(admin, async (client) => {
@@ -34,10 +34,10 @@ export function bansCommand(print: (text: string) => void = writeOut): Command {
       }),
     );
 
-  add("add", "ban a key or an address group, and disconnect whoever that is")
+  add("add", "ban a key or an address group, and disconnect its peers")
     .argument("<id>", "peer id (12D3KooW...) or address group (20.30.40.0/24)", parseId)
     .addOption(
-      new Option("--for <duration>", `${DURATION_EXAMPLES}, or "${FOR_EVER}"`)
+      new Option("--for <duration>", `how long: ${DURATION_EXAMPLES}, or "${FOR_EVER}"`)
         .argParser(parseFor)
         .default(BAN_MS, "24h"),
     )
@@ -66,7 +66,7 @@ Examples:
   $ pollen bans add 20.30.40.0/24 --for 90m --admin http://127.0.0.1:7380
   $ pollen bans add 2a00:1450:4001:800::/56 --for ever --admin http://127.0.0.1:7380
 
-Address groups are IPv4 /24 and IPv6 /56. Whatever ban there was is replaced.`;
+Address groups are IPv4 /24 and IPv6 /56. A ban of the same id is replaced.`;
 
 function shown(ban: BanStatus, json: true | undefined): string {
   if (json) return `${JSON.stringify(ban)}\n`;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { settingSchemas } from "../config.ts";
+import { DEFAULT_CONFIG, settingSchemas } from "../config.ts";
 import { type DevnetOptions, startDevnet } from "../devnet/devnet.ts";
 import { createDisplay } from "../devnet/display.ts";
 import { defaultProducers, defaultWorkers } from "../devnet/plan.ts";
@@ -45,11 +45,14 @@ export const devnetCommand = (): Command =>
       `neighbours of each node (default: ${DEGREE_DEFAULT})`,
       wholeNumber("neighbours", 1, NODES_MAX - 1),
     )
-    .option("--by-relay", "only the first node listens; the others know it alone, and find each other by it")
-    .option("--rate <n>", "transactions per second, of all nodes together", parseRate, 5)
+    .option(
+      "--by-relay",
+      "only the first node listens; the others know only that one, and find each other through it",
+    )
+    .option("--rate <n>", "transactions per second, all nodes together", parseRate, 5)
     .option(
       "--for <time>",
-      "how long to feed: 500ms, 30s, 2m, 1h; 0 is until Ctrl-C (default: 30s)",
+      "how long to send transactions: 500ms, 30s, 2m, 1h; 0 is until Ctrl-C (default: 30s)",
       duration({ orZero: true }),
     )
     .option(
@@ -59,7 +62,7 @@ export const devnetCommand = (): Command =>
     )
     .option(
       "--workers <n>",
-      "nodes that make SNARK work, each for another fee (default: 1 of at least 3 nodes)",
+      "nodes that make SNARK work, each at a different fee (default: 1 if there are 3 nodes or more)",
       wholeNumber("workers", 0, NODES_MAX),
     )
     .option(
@@ -67,15 +70,19 @@ export const devnetCommand = (): Command =>
       `duration of a slot (default: ${SLOT_DEFAULT_MS / 1_000}s)`,
       parserOf(settingSchemas.slot),
     )
-    .option("--pool-size <n>", "transactions each pool holds", numberParserOf(settingSchemas.poolSize))
+    .option(
+      "--pool-size <n>",
+      `limit on transactions in each pool (default: ${DEFAULT_CONFIG.poolSize})`,
+      numberParserOf(settingSchemas.poolSize),
+    )
     .option(
       "--late <n>",
-      "nodes that come when three quarters of the time are over",
+      "nodes that join after three quarters of the time",
       wholeNumber("late nodes", 0, LATE_MAX),
       0,
     )
-    .option("--restart", "kill a node at half time, and start it again with its key")
-    .option("--seed <n>", "another graph, other fees", wholeNumber("the seed", 0, SEED_MAX), 1)
+    .option("--restart", "kill a node at half time, and restart it with the same key")
+    .option("--seed <n>", "seed of the graph and the fees", wholeNumber("the seed", 0, SEED_MAX), 1)
     .option("--record <dir>", "each node records to a directory inside this new one, for `pollen replay`")
     .option("--json", "print one object with the result; everything else goes to standard error")
     .addHelpText("after", EXAMPLES)
@@ -113,9 +120,8 @@ function optionsOf(flags: Flags, note: (text: string) => void): DevnetOptions {
   const restart = flags.restart ?? false;
   const durationMs = flags.for ?? FOR_DEFAULT_MS;
   if (durationMs === 0 && (restart || late > 0))
-    throw new UserError("--restart and --late come after a part of the time: give it with --for");
-  if (nodes < 2 && restart)
-    throw new UserError("a node that is started again needs others: give more --nodes");
+    throw new UserError("--restart and --late need a limited time: give one with --for");
+  if (nodes < 2 && restart) throw new UserError("--restart needs at least 2 nodes: give more --nodes");
   if (record !== null) assertNew(record);
   return {
     nodes,
@@ -145,7 +151,9 @@ function degreeFor(nodes: number, wanted: number | undefined, note: (text: strin
   const most = nodes - 1;
   const degree = Math.min(most, wanted ?? DEGREE_DEFAULT);
   if (wanted !== undefined && wanted > most) {
-    note(`a node of ${nodes} has at most ${most} neighbours: --degree ${wanted} is taken as ${most}`);
+    note(
+      `in a network of ${nodes} a node has at most ${most} neighbours: --degree ${wanted} is taken as ${most}`,
+    );
   }
   if (degree < 2 && nodes > 2) {
     note(`with one neighbour each, ${nodes} nodes cannot all be connected: --degree 1 is taken as 2`);

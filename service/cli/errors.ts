@@ -45,8 +45,8 @@ export function listenError(
   const explanations: Readonly<Record<string, string>> = {
     EADDRINUSE: `${place} is in use: stop the other process, or choose another port with ${flag}${example}`,
     EACCES: `${place} is reserved for the superuser: choose one above 1023 with ${flag}`,
-    EADDRNOTAVAIL: `${host} is no address of this machine: choose another with ${flag}`,
-    ENOTFOUND: `${host} is no known host: give an IP address of this machine with ${flag}`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine: choose another with ${flag}`,
+    ENOTFOUND: `${host} is not a known host: give an IP address of this machine with ${flag}`,
   };
   return new UserError(
     explanations[code] ?? `cannot listen on ${place} (${code}): choose another with ${flag}`,

@@ -48,7 +48,7 @@ describe("pollen fuzz", () => {
     [["--scenario", "slots", "--nodes", "3"], 1, /are for the scenarios pools and chain, not for slots/],
     [["--nodes", "1"], 2, /expected nodes from 2 to 1000/],
     [["--runs", "1", "--for", "1s"], 1, /--runs and --for both say when to stop: give one of them/],
-    [["--case", "nowhere.json"], 1, /cannot read nowhere\.json: .*: give a file/],
+    [["--case", "nowhere.json"], 1, /cannot read nowhere\.json: .*: give the file of a saved failure/],
   ] as const)("%s is refused with what to do", async (args, code, why) => {
     const ran = await fuzz(...args);
     expect(ran.code).toBe(code);
@@ -64,7 +64,7 @@ describe("pollen fuzz", () => {
     writeFileSync(path, "{}");
     expect(await fuzz("--case", path)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("is no case of the fuzzer: format: "),
+      stderr: expect.stringContaining("is not a case of the fuzzer: format: "),
     });
   });
 });

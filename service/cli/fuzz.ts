@@ -43,40 +43,38 @@ const JOBS_MAX = 256;
 
 export const fuzzCommand = (): Command =>
   new Command("fuzz")
-    .description("play random networks in this process, and check every rule at every step")
+    .description("simulate random networks, and check every rule at every step")
     .option(
       "--seed <n>",
-      "the first run; the next has the next number (default: at random)",
+      "seed of the first run; each further run adds 1 (default: random)",
       wholeNumber("a seed", 0, SEED_MAX),
     )
     .option("--runs <n>", "stop after n runs (default: never)", wholeNumber("runs", 1, RUNS_MAX))
     .option("--for <time>", "stop after this time: 500ms, 30s, 2m, 1h", duration({ orZero: false }))
     .option("--nodes <n>", "nodes of each network (default: 2 to 6)", wholeNumber("nodes", 2, NODES_MAX))
     .addOption(
-      new Option("--scenario <name>", "what happens besides faults")
+      new Option("--scenario <name>", "the scenario to play (see below)")
         .choices(SCENARIO_NAMES)
         .default(DEFAULT_OPTIONS.scenario),
     )
-    .option(
-      "--faults <list>",
-      "the faults that may happen, separated by commas, or none (default: all)",
-      parseFaults,
-      FAULT_NAMES,
+    .addOption(
+      new Option("--faults <list>", "the faults that may happen, separated by commas, or none")
+        .argParser(parseFaults)
+        .default(FAULT_NAMES, "all"),
     )
-    .option(
-      "--liar <name>",
-      "only this liar or trial of the scenario byzantine; repeatable (default: as the seed says)",
-      addLiar,
-      [],
+    .addOption(
+      new Option("--liar <name>", "only this liar or trial of the scenario byzantine; repeatable")
+        .argParser(addLiar)
+        .default([], "chosen by the seed"),
     )
     .option(
       "--jobs <n>",
-      "processes; the result is the same with any number",
+      "parallel processes; the result is the same with any number",
       wholeNumber("jobs", 1, JOBS_MAX),
       1,
     )
-    .option("--case <file>", "play this one case, as a failure was saved")
-    .option("--out <dir>", "where a failure is saved", "fuzz-failures")
+    .option("--case <file>", "replay one saved case")
+    .option("--out <dir>", "where a failing case is saved", "fuzz-failures")
     .option("--json", "print one object with the result; everything else goes to standard error")
     .addHelpText("after", helpText)
     .action(run);
@@ -100,7 +98,7 @@ Examples:
 
 Every run is a network of its own on virtual time: first with faults, then without, until all nodes have the same tip
 and the pools they must have. The first run that breaks a rule is made as small as possible and saved. The exit code
-is 0 if there was none, and 1 if there was.`;
+is 0 if no run broke a rule, and 1 if one did.`;
 
 /** A failure is made smaller for so long at most. */
 const SHRINK_MS = 120_000;
@@ -157,7 +155,7 @@ async function run(flags: Flags): Promise<void> {
   if (failed === null) return;
   if (saved === null)
     throw new UserError(
-      `seed ${failed.seed} failed once and not a second time, so something is not deterministic: ${failed.failure}`,
+      `seed ${failed.seed} failed once but not a second time, so something is not deterministic: ${failed.failure}`,
     );
   show.note(advice(failed.seed, saved, options));
   throw new UserError(`seed ${failed.seed} breaks a rule: ${saved.failure}`);
@@ -169,7 +167,7 @@ function save(
   directory: string,
   note: (text: string) => void,
 ): Saved | null {
-  note(`seed ${seed} failed; it is made smaller, for ${SHRINK_MS / 1_000} s at most ...`);
+  note(`seed ${seed} failed; shrinking the case, for ${SHRINK_MS / 1_000} s at most ...`);
   const untilMs = performance.now() + SHRINK_MS;
   try {
     return saveFailure(seed, options, directory, () => performance.now() > untilMs);
@@ -207,14 +205,14 @@ function playCase(path: string): void {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${messageOf(error)}: give a file that a failure was saved in`);
+    throw new UserError(`cannot read ${path}: ${messageOf(error)}: give the file of a saved failure`);
   }
   let parsed: ReturnType<typeof parseCase>;
   try {
     parsed = parseCase(text);
   } catch (error) {
     throw new UserError(
-      `${path} is no case of the fuzzer: ${messageOf(error)}: give a file that a failure was saved in`,
+      `${path} is not a case of the fuzzer: ${messageOf(error)}: give the file of a saved failure`,
     );
   }
   const { failure, inputs, virtualMs } = runScenario(parsed.scenario);

@@ -44,7 +44,7 @@ test.each<[keyof NodeConfig, readonly string[], unknown]>([
 test("node: --fee is for a worker alone", async () => {
   expect(await configOf("--snark-worker", "--fee", "7")).toMatchObject({ snarkWorker: true, fee: 7n });
   await expect(configOf("--fee", "7")).rejects.toThrow(
-    /^a fee is asked by a SNARK worker.*: give --snark-worker/,
+    /^--fee applies to SNARK workers only: add --snark-worker or remove --fee$/,
   );
 });
 
@@ -143,9 +143,9 @@ test.each(named(buildProgram()))(
 );
 
 test.each([
-  [["--for", "0", "--restart"], /--restart and --late .*: give it with --for/],
-  [["--for", "0", "--late", "1"], /--restart and --late .*: give it with --for/],
-  [["--nodes", "1", "--restart"], /needs others: give more --nodes/],
+  [["--for", "0", "--restart"], /--restart and --late .*: give one with --for/],
+  [["--for", "0", "--late", "1"], /--restart and --late .*: give one with --for/],
+  [["--nodes", "1", "--restart"], /--restart needs at least 2 nodes: give more --nodes/],
   [
     ["--nodes", "2", "--producers", "3"],
     /2 nodes cannot be 3 producers: give more --nodes or fewer --producers/,

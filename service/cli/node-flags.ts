@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { DEFAULT_ADMISSION } from "../../core/state.ts";
 import { TEST_ACCOUNTS } from "../chain/genesis.ts";
 import { DEFAULT_CONFIG, settingSchemas } from "../config.ts";
 import { RATE_EXAMPLES } from "../data-rate.ts";
@@ -27,17 +28,20 @@ function addNetworkOptions(command: Command): void {
   command
     .option(
       "--listen <host:port>",
-      `where others dial this node, or none (default: ${shown("listen")})`,
+      `address at which others dial this node, or none (default: ${shown("listen")})`,
       parserOf(listen),
     )
     .option("--admin <host:port>", `the operator API, or none (default: ${shown("admin")})`, parserOf(admin))
     .option("--peer <multiaddr>", "keep connected to this node; repeatable", listParserOf(peer))
-    .option("--data <dir>", "keep the identity here (default: a new one at each start)")
+    .option(
+      "--data <dir>",
+      "keep identity, bans, addresses and partial streams here (default: nothing is kept)",
+    )
     .option("--record <dir>", "record all inputs of this run in a new directory, for `pollen replay`")
     .option("--config <file>", "JSON with these options in camelCase; the command line wins")
     .option(
       "--max-peers <n>",
-      `connections, half-open ones included (default: ${DEFAULT_CONFIG.maxPeers})`,
+      `limit on connections, half-open ones included (default: ${DEFAULT_CONFIG.maxPeers})`,
       numberParserOf(maxPeers),
     )
     .option(
@@ -47,13 +51,17 @@ function addNetworkOptions(command: Command): void {
     )
     .option(
       "--max-upload <rate>",
-      `what all connections may send together, such as ${RATE_EXAMPLES} (default: no limit)`,
+      `upload limit of all connections together, such as ${RATE_EXAMPLES} (default: no limit)`,
       parserOf(maxUpload),
     )
-    .option("--admission-per-ip <n>", "offers one address may make at once", numberParserOf(perIp))
+    .option(
+      "--admission-per-ip <n>",
+      `offers one address, or its whole /24 or /56, may make in a burst; N/16 per second after that (default: ${DEFAULT_ADMISSION.ip.burst} per address, ${DEFAULT_ADMISSION.group.burst} per group)`,
+      numberParserOf(perIp),
+    )
     .option(
       "--trusted-proxy <cidr>",
-      "believe X-Forwarded-For of it; repeatable",
+      "trust X-Forwarded-For from this address or range; repeatable",
       listParserOf(trustedProxy),
     );
 }
@@ -61,16 +69,16 @@ function addNetworkOptions(command: Command): void {
 /** Nodes of different slots or genesis times are on different chains, and refuse each other. */
 function addChainOptions(command: Command): void {
   const { slot, genesisTime, produce, fee, poolSize } = settingSchemas;
-  const account = `test account, 0 to ${TEST_ACCOUNTS - 1}; without a number the peer id chooses it`;
+  const account = `test account, 0 to ${TEST_ACCOUNTS - 1}; without a number it is derived from the peer id`;
   command
     .option(
       "--slot <time>",
-      `duration of a slot: nodes that differ are on different chains (default: ${SLOT_DEFAULT})`,
+      `duration of a slot; all nodes of a network need the same (default: ${SLOT_DEFAULT})`,
       parserOf(slot),
     )
     .option(
       "--genesis-time <time>",
-      `start of slot 0, ISO or ms: the same holds (default: ${GENESIS_TIME_DEFAULT})`,
+      `start of slot 0, ISO time or ms since 1970; all nodes of a network need the same (default: ${GENESIS_TIME_DEFAULT})`,
       parserOf(genesisTime),
     )
     .addOption(
@@ -78,15 +86,18 @@ function addChainOptions(command: Command): void {
         numberParserOf(produce),
       ),
     )
-    .option("--snark-worker", "make SNARK work; the account of --produce is paid, or one the peer id chooses")
+    .option(
+      "--snark-worker",
+      "make SNARK work, paid to the account of --produce, else to one derived from the peer id",
+    )
     .option(
       "--fee <n>",
-      `what a --snark-worker asks for each proof (default: ${DEFAULT_CONFIG.fee})`,
+      `fee that a --snark-worker asks for each proof (default: ${DEFAULT_CONFIG.fee})`,
       numberParserOf(fee),
     )
     .option(
       "--pool-size <n>",
-      `transactions the pool holds (default: ${DEFAULT_CONFIG.poolSize})`,
+      `limit on transactions in the pool (default: ${DEFAULT_CONFIG.poolSize})`,
       numberParserOf(poolSize),
     );
 }
@@ -99,7 +110,7 @@ function addLogOptions(command: Command): Command {
       `${LOG_LEVELS.join(", ")} (default: ${DEFAULT_CONFIG.logLevel})`,
       parserOf(logLevel),
     )
-    .option("--json-logs", "the log, and what is printed at the start, as lines of JSON");
+    .option("--json-logs", "write the log, and what is printed at the start, as lines of JSON");
 }
 
 const SLOT_DEFAULT = `${DEFAULT_CONFIG.slot / 1_000}s`;

@@ -187,7 +187,7 @@ test("a configuration that cannot be used is an error of the user, in one line",
   writeFileSync(bad, '{ "maxPeer": 5, "listen": 1 }');
   expect(() => readSettings(bad)).toThrow(
     new UserError(
-      `${bad} is no valid configuration: listen: expected string, got 1; unknown key "maxPeer"; did you mean "maxPeers"?`,
+      `${bad} is not a valid configuration file: listen: expected string, got 1; unknown key "maxPeer"; did you mean "maxPeers"?`,
     ),
   );
   const none = join(directory, "none.json");

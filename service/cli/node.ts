@@ -71,7 +71,7 @@ export function readSettings(path: string): Settings {
   }
   const parsed = parseSettings(text);
   if (parsed.tag === "parsed") return parsed.value;
-  throw new UserError(`${path} is no valid configuration: ${parsed.details.join("; ")}`);
+  throw new UserError(`${path} is not a valid configuration file: ${parsed.details.join("; ")}`);
 }
 
 /** Runs a node until a signal, the end of the parent or a bug. Ends the process. */
@@ -88,7 +88,7 @@ async function run(config: NodeConfig): Promise<void> {
   );
   const end = await Promise.race([ending, bug, failure]);
   if (end.tag === "signal") log.info({ signal: end.signal }, "stopping");
-  if (end.tag === "uncaught") log.fatal({ err: end.error }, "an error that nobody expected: the node stops");
+  if (end.tag === "uncaught") log.fatal({ err: end.error }, "unexpected error, the node stops");
   const isStopped = (await within(EXIT_TIMEOUT_MS, stop(node, api))) !== "late";
   process.exit(exitCode(end, isStopped, config.record));
 }

@@ -21,11 +21,15 @@ export interface ReplayOptions {
 export const replayCommand = (): Command =>
   new Command("replay")
     .description("reproduce a recorded run without network or keys, and check every hash")
-    .argument("<dir>", "directory of a recording, or of several, as devnet --record makes them")
+    .argument("<dir>", "directory of one recording, or of several, as made by devnet --record")
     .option("--until <n>", "stop after n inputs", parseCount)
     .option("--print-actions", "one line per input, with the actions it caused")
     .option("--state-at <n>", "print the state after n inputs as JSON and stop", parseCount)
-    .option("--speed <x>", "1 is as fast as recorded, 10 ten times that (default: no pauses)", parseSpeed)
+    .option(
+      "--speed <x>",
+      "pace: 1 is as fast as recorded, 10 ten times that (default: no pauses)",
+      parseSpeed,
+    )
     .addHelpText("after", EXAMPLES)
     .action((path: string, options: ReplayOptions) => {
       // `pollen replay ... | head` is at its end when the reader has gone.

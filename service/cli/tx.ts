@@ -20,25 +20,29 @@ interface Flags {
 /** In the smallest unit. Commander prints defaults as JSON, which has no bigint: so they stand here. */
 const FEE_DEFAULT = 100n;
 const AMOUNT_DEFAULT = 1n;
-/** More are better fed by a devnet. */
+/** For more, use a devnet. */
 const COUNT_MAX = 100_000;
 /** Somebody else who sends from the same account takes nonces: try the next one this often. */
 const CONFLICT_RETRIES = 5;
 const HTTP_CONFLICT = 409;
 
 export const txCommand = (): Command =>
-  new Command("tx").description("work with transactions").addCommand(
+  new Command("tx").description("send transactions").addCommand(
     new Command("send")
       .description("sign payments with a well-known test account and submit them to a node")
       .requiredOption("--admin <url>", "operator API of the node")
-      .option("--fee <n>", `in the smallest unit (default: ${FEE_DEFAULT})`, parseAmount)
-      .option("--amount <n>", `in the smallest unit (default: ${AMOUNT_DEFAULT})`, parseAmount)
+      .option("--fee <n>", `fee of each payment, in the smallest unit (default: ${FEE_DEFAULT})`, parseAmount)
+      .option(
+        "--amount <n>",
+        `amount of each payment, in the smallest unit (default: ${AMOUNT_DEFAULT})`,
+        parseAmount,
+      )
       .option(
         "--to <key>",
-        "public key, or number of a test account (default: another than --from)",
+        "public key that is paid, or number of a test account (default: the one after --from)",
         parseKey,
       )
-      .option("--count <n>", "how many, with growing nonces", parseCount, 1)
+      .option("--count <n>", "number of payments, with consecutive nonces", parseCount, 1)
       .option("--from <n>", `test account that pays, 0 to ${TEST_ACCOUNTS - 1}`, parseAccount, 0)
       .option("--json", "print each result as a line of JSON")
       .addHelpText("after", EXAMPLES)

@@ -54,7 +54,7 @@ export function conclusion(result: DevnetResult, counts: FeedCounts | undefined)
   const lines: string[] = [];
   if (counts.overdue > 0) {
     lines.push(
-      `the nodes did not take ${counts.overdue} more transactions in time: this rate is too high here`,
+      `the nodes did not take ${counts.overdue} more transactions in time: this rate is too high for this machine`,
     );
   }
   if (result.accepted < result.submitted) {
@@ -119,10 +119,10 @@ function fateLine(result: DevnetResult): string {
 
 function recoveryLines({ late, restarted }: DevnetResult): string[] {
   const line = (who: string, { ms, bytes, blocks }: CaughtUp): string =>
-    `${who} had what the others have, ${blocks} blocks, after ${(ms / 1_000).toFixed(1)} s and ${Math.ceil(bytes / 1_000)} KB`;
+    `${who} caught up with the others, ${blocks} blocks, after ${(ms / 1_000).toFixed(1)} s and ${Math.ceil(bytes / 1_000)} KB`;
   return [
     ...(late === null ? [] : [line("the late node", late)]),
-    ...(restarted === null ? [] : [line("the node that was started again", restarted)]),
+    ...(restarted === null ? [] : [line("the restarted node", restarted)]),
   ];
 }
 

@@ -83,7 +83,7 @@ async function recovered(started: readonly Promise<Started>[], signal: AbortSign
   return all;
 }
 
-/** Kills a node, but only when nothing is with it alone: what dies with its only holder is nobody's fault. */
+/** Kills a node, but only when no transaction is with it alone: that one would be lost, and nobody to blame. */
 async function restart(network: DisturbedNetwork, index: number, afterMs: number): Promise<Started> {
   const { nodes, feed, watch, note, signal } = network;
   if (!(await passes(network, afterMs))) return null;
@@ -94,7 +94,7 @@ async function restart(network: DisturbedNetwork, index: number, afterMs: number
   watch.stopMeasuring(index);
   node.process.kill();
   await node.process.exited;
-  note(`${node.name} was killed, and is started again`);
+  note(`${node.name} was killed, and is being restarted`);
   const ports = { listen: portOf(node.address), admin: Number(new URL(node.client.url).port) };
   const again = await startOne(node.plan, node.degree, network, ports, `${node.name}-again`);
   nodes[index] = again;
@@ -117,7 +117,7 @@ async function arrive(
   const { nodes, degree, watch, note } = network;
   if (!(await passes(network, afterMs))) return null;
   const node = await startOne(plan, degree, network);
-  note(`${node.name} is up: it comes late`);
+  note(`${node.name} has joined late`);
   const others = nodes.filter((each) => !each.plan.isLate);
   const index = nodes.push(node) - 1;
   watch.add(node);

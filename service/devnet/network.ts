@@ -73,7 +73,7 @@ async function startByRelay(options: NetworkOptions): Promise<Network> {
   if (firstPlan === undefined) throw new DevnetError("a devnet has at least one node");
   const others = options.nodes - 1;
   const first = await startOne(firstPlan, others, options);
-  options.note(`1 of ${options.nodes} nodes is up: the others are told of it, and do not listen`);
+  options.note(`1 of ${options.nodes} nodes is up: the others know only this one, and do not listen`);
   const { address: relay } = first;
   // The relay is one more.
   const degree = Math.min(options.degree + 1, others);

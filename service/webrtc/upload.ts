@@ -6,15 +6,15 @@ export interface Sender {
   sendUpTo(bytes: number): number;
   /** Something still waits for a turn, not only for room in the transport. */
   hasMore(): boolean;
-  /** It has waited for so long that others might take it for stalled: it is not. */
+  /** Told now and then while it waits, so that the core does not take the peer for stalled. */
   waitsOn(): void;
 }
 
-/** What all connections of a node send together is limited; who waits gets as much as any other who waits. */
+/** Limits what all connections of a node send together; all that wait get equal shares. */
 export interface Upload {
   /** @returns true if so many bytes may leave at once; they are counted */
   take(bytes: number): boolean;
-  /** So many bytes leave whatever there is: the others wait longer. */
+  /** So many bytes leave even beyond the limit: the others wait longer. */
   force(bytes: number): void;
   /** The sender gets turns until it has no more. */
   wait(sender: Sender): void;
