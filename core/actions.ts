@@ -65,6 +65,8 @@ export type TransportEvent =
       readonly bytes: Uint8Array;
     }
   | { readonly type: "event/textReceived"; readonly attemptId: AttemptId; readonly channel: ChannelName }
+  /** More of this peer waits to be read than anybody may have sent ahead. */
+  | { readonly type: "event/inboxFull"; readonly attemptId: AttemptId }
   | { readonly type: "event/channelBlocked"; readonly attemptId: AttemptId; readonly channel: ChannelName }
   | { readonly type: "event/channelDrained"; readonly attemptId: AttemptId; readonly channel: ChannelName }
   | {

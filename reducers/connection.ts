@@ -92,6 +92,14 @@ export const connection: Rules<ConnectionAction | ConnectionEvent> = {
     },
   },
 
+  "event/inboxFull": {
+    enabled: (state, { attemptId }) => isOpen(state.attempts.get(attemptId)),
+    reduce: (_draft, { attemptId }, { propose }) => {
+      const detail = "sent ahead more than all its permits allow";
+      propose({ type: "connection/disconnect", attemptId, reason: "overLimit", detail });
+    },
+  },
+
   "event/channelBlocked": {
     enabled: (state, { attemptId }) => readyPeerOf(state, attemptId) !== undefined,
     reduce: (draft, { attemptId, channel }) => {

@@ -396,6 +396,7 @@ describe("P05: events of dead attempts", () => {
       { type: "event/channelOpened", attemptId, channel: "control" },
       { type: "event/message", attemptId, channel: "control", bytes: new Uint8Array() },
       { type: "event/textReceived", attemptId, channel: "control" },
+      { type: "event/inboxFull", attemptId },
       { type: "event/channelBlocked", attemptId, channel: "rpc" },
       { type: "event/channelDrained", attemptId, channel: "rpc" },
       { type: "event/itemsLoaded", attemptId, rpcId: 0, items: [null] },

@@ -131,20 +131,15 @@ describe("the shared thread", () => {
     expect(order.slice(0, 20).filter((party) => party === 0)).toHaveLength(5);
   });
 
-  test("what a party has too much of is run at once, the oldest first, and no more", () => {
-    const { thread, give, turns, done } = worldOf();
+  test("what a party has waiting is known by its cost", () => {
+    const { thread, give, turns } = worldOf();
     for (let number = 0; number < 10; number++) give(1, QUANTUM);
-    give(2, QUANTUM);
-    thread.hurry(1, 7 * QUANTUM);
-    expect(done.map(({ party, number }) => [party, number])).toEqual([
-      [1, 0],
-      [1, 1],
-      [1, 2],
-    ]);
-    thread.hurry(2, 0);
-    expect(done.at(-1)).toMatchObject({ party: 2 });
+    expect([thread.waiting(1), thread.waiting(2)]).toEqual([10 * QUANTUM, 0]);
     turns();
-    expect(done).toHaveLength(11);
+    expect(thread.waiting(1)).toBe(0);
+    give(1, QUANTUM);
+    thread.leave(1);
+    expect(thread.waiting(1)).toBe(0);
   });
 
   test("nothing is run of who has left, also in the middle of its turn", () => {

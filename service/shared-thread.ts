@@ -9,8 +9,8 @@ export interface SharedThread<Party> {
    * @param cost in the unit of the quantum of a turn
    */
   add(party: Party, cost: number, run: Run): void;
-  /** Runs the party's oldest work at once, out of turn, until what it has waiting costs no more than this. */
-  hurry(party: Party, costMax: number): void;
+  /** What the party has waiting costs so much. */
+  waiting(party: Party): number;
   /** Drops what the party has waiting. */
   leave(party: Party): void;
 }
@@ -107,10 +107,7 @@ export function createSharedThread<Party>({
       turns.wait(party);
       schedule();
     },
-    hurry: (party, costMax) => {
-      while ((queues.get(party)?.cost ?? 0) > costMax) runOldest(party);
-      if (!queues.has(party)) turns.leave(party);
-    },
+    waiting: (party) => queues.get(party)?.cost ?? 0,
     leave: (party) => {
       queues.delete(party);
       turns.leave(party);

@@ -26,7 +26,7 @@ export interface WebrtcTransport extends Transport {
  */
 export function createWebrtcTransport({ emit, ...options }: WebrtcOptions): WebrtcTransport {
   const connections = new Map<AttemptId, Connection>();
-  const inbox = createInbox<Connection>();
+  const inbox = createInbox<Connection>((connection) => connection.tellInboxFull());
   const create = (attemptId: AttemptId): Connection => {
     assert(!connections.has(attemptId), "an attempt has one connection");
     const connection = new Connection(attemptId, options, inbox, emit, () => connections.delete(attemptId));

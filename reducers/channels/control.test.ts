@@ -351,6 +351,14 @@ describe("control: keepalive", () => {
     }
   });
 
+  test("who has sent more ahead than all permits allow is banned for overLimit", () => {
+    const node = testNode();
+    const peer = readyPeer(node, "peer");
+    const { effects } = node.feed({ type: "event/inboxFull", attemptId: peer.attemptId });
+    expect(goodbyes(effects)).toEqual([`overLimit ${BAN_MS}`]);
+    expect(liveOf(node, peer)).toBeUndefined();
+  });
+
   test("64 pings at once are taken, and then one per 5 s", () => {
     const node = testNode();
     const peer = readyPeer(node, "peer");

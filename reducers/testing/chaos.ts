@@ -112,6 +112,7 @@ export function chaos(
     return pick<Input>([
       { type: "event/message", attemptId, channel: pick(CHANNEL_NAMES), bytes: broken },
       { type: "event/textReceived", attemptId, channel },
+      { type: "event/inboxFull", attemptId },
     ]);
   }
 

@@ -146,6 +146,11 @@ export class Connection {
     else this.#end(null);
   }
 
+  /** What it has sent is thrown away: that is more than it may have sent. */
+  tellInboxFull(): void {
+    this.#tell({ type: "event/inboxFull", attemptId: this.#attemptId });
+  }
+
   traffic(): Traffic {
     return { bytesIn: this.#pc?.bytesReceived() ?? 0, bytesOut: this.#pc?.bytesSent() ?? 0 };
   }

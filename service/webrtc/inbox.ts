@@ -20,20 +20,27 @@ export const MESSAGE_COST_BYTES = 4_096;
 
 /**
  * More than any peer may have sent before we have read it (law 2): 16 chunks, 4 requests and 4 answers, two messages of
- * each other channel, and the bursts of Pings and Refloors. Where more waits, a violation does.
+ * each other channel, and the bursts of Pings and Refloors. However slowly we read: what allows a peer to send more is
+ * sent by us after we have read.
  */
 export const INBOX_COST_MAX = 64 * MESSAGE_BYTES_MAX;
 
 /**
- * It is bounded, and drops nothing: of a peer that has sent more than it may, the oldest is read at once, until its
- * violation is found and its connection ends.
+ * It is bounded: what a peer has sent beyond that is proof enough, and nothing of it is read.
+ *
+ * @param onFull is told of such a peer, whose connection is to be ended; called from native callbacks like `put`
  */
-export function createInbox<Party>(options: SharedThreadOptions = {}): Inbox<Party> {
+export function createInbox<Party>(
+  onFull: (party: Party) => void,
+  options: SharedThreadOptions = {},
+): Inbox<Party> {
   const thread = createSharedThread<Party>(options);
   return {
     put: (party, bytes, read) => {
       thread.add(party, MESSAGE_COST_BYTES + bytes, read);
-      queueMicrotask(() => thread.hurry(party, INBOX_COST_MAX));
+      if (thread.waiting(party) <= INBOX_COST_MAX) return;
+      thread.leave(party);
+      onFull(party);
     },
     putEnd: (party, read) => thread.add(party, 0, read),
     leave: thread.leave,
