@@ -18,6 +18,8 @@ export type DiscoveryMessage = Infer<typeof discoverySchema>;
 export interface DiscoveryChannel {
   readonly ours: RelayedFlow;
   readonly theirs: SoughtFlow;
+  /** When we last asked this relay; null: not on this connection. */
+  readonly askedMs: number | null;
 }
 
 /** As relay: what has become of the permit that we gave. Each flow ends by one Answer of ours, or a Reject. */
@@ -67,4 +69,5 @@ const NO_PAST: PastFlows = { pausedUntilMs: 0, crossed: false, rejects: 0, offer
 export const freshDiscovery = (past: PastFlows = NO_PAST): DiscoveryChannel => ({
   ours: { tag: "idle", past },
   theirs: { tag: "none", crossed: false },
+  askedMs: null,
 });

@@ -18,6 +18,7 @@ import {
   BOOK_VERIFY_MS,
   DIAL_BACKOFF_RESET_MS,
   DIAL_REFUSED_MS,
+  DISCOVERY_PAUSE_MS,
   PEERS_ANSWER_MAX,
   ROTATE_MS,
 } from "../../core/limits.ts";
@@ -382,6 +383,7 @@ describe("addresses: dialing", () => {
       openTransport(node, attemptId);
       sayHello(node, attemptId);
       expect(node.state.peers.get(peerId)?.live?.direction).toBe("outgoing");
+      node.freeze(DISCOVERY_PAUSE_MS);
     }
     expect(outgoingCount(node.state)).toBe(0);
     expect(lacksPeers(node.state)).toBe(true);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Effect } from "../../core/effects.ts";
-import { BOOK_IDLE_MS, ROTATE_MS } from "../../core/limits.ts";
+import { BOOK_IDLE_MS, DISCOVERY_PAUSE_MS, ROTATE_MS } from "../../core/limits.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
 import type { Config } from "../../core/state.ts";
 import { freshRequestId, party, type TestNode } from "../testing/node.ts";
@@ -150,7 +150,7 @@ describe("rotation by relay", () => {
     for (const own of ["lacking", "also lacking", "last lacking"]) {
       const relay = relays.find((one) => liveOf(node, one)?.discovery?.theirs.tag === "asked");
       findWith(relay as TestPeer, own);
-      pass(1);
+      pass(DISCOVERY_PAUSE_MS);
     }
     found.push(readyPeer(node, "comes by itself", { remoteAddress: "20.9.0.1" }));
     const useless = rotating({ node, relays, pass });

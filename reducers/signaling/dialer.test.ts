@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Effect } from "../../core/effects.ts";
 import { peerPublicKey } from "../../core/identity.ts";
 import type { AttemptId } from "../../core/ids.ts";
+import { DISCOVERY_PAUSE_MS } from "../../core/limits.ts";
 import { control, say } from "../testing/messages.ts";
 import { party, type TestNode } from "../testing/node.ts";
 import { closeTransport, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
@@ -109,6 +110,7 @@ describe("dialer: when a permit is used", () => {
       if (relay === undefined) throw new Error("nobody is asked");
       counts.set(relay, (counts.get(relay) ?? 0) + 1);
       onDiscovery(node, relay, { tag: "answer", reply: null });
+      keptAlive(node, [a, b], DISCOVERY_PAUSE_MS);
       onDiscovery(node, relay, { tag: "getNext" });
     }
     expect(counts.get(a)).toBe(20);
@@ -164,7 +166,20 @@ describe("dialer: from Discovered to a connection", () => {
     node.feed({ type: "event/signatureChecked", attemptId, valid: true });
     closeTransport(node, attemptId);
     expect(node.state.peers.has(TARGET.peerId)).toBe(false);
+    scene.pass(DISCOVERY_PAUSE_MS);
     expect(tagsTo(onDiscovery(node, relay, { tag: "getNext" }).effects, relay)).toEqual(["discover"]);
+  });
+
+  test("a relay that gives its permits at once is asked once per 10 s all the same, without another word of it", () => {
+    const scene = asked();
+    const { node, relay } = scene;
+    const askedNow = (effects: readonly Effect[]): boolean => tagsTo(effects, relay).includes("discover");
+    for (let round = 0; round < 5; round++) {
+      answer(scene);
+      expect(askedNow(onDiscovery(node, relay, { tag: "getNext" }).effects)).toBe(false);
+      expect(askedNow(scene.pass(DISCOVERY_PAUSE_MS - 1))).toBe(false);
+      expect(askedNow(scene.pass(1))).toBe(true);
+    }
   });
 
   test("whoever is no welcome peer is declined: a live one, a banned one, a key that is none, one too many", () => {

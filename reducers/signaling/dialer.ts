@@ -2,7 +2,7 @@ import type { Hex } from "../../core/bytes.ts";
 import type { DiscoveryMessage, SeekPurpose, SoughtFlow } from "../../core/channels/discovery.ts";
 import { hexToPeerId, isPublicKey } from "../../core/identity.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
-import { DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
+import { DISCOVERY_PAUSE_MS, DISCOVERY_SILENCE_MS } from "../../core/limits.ts";
 import { drawHex } from "../../core/rng.ts";
 import { type Envelope, envelopeBytes, envelopeOf } from "../../core/signals.ts";
 import type { Attempt, LivePeer, State } from "../../core/state.ts";
@@ -22,7 +22,7 @@ export const wantsPeers = ({ config, peers, stopping }: State): boolean =>
 
 /** One more than is lacking may be tried in a free slot, if there is a relay to ask. */
 export const canRotate = (state: State): boolean =>
-  hasSlot(state, "rotation") && relaysThat(state, "permitOpen").length > 0;
+  hasSlot(state, "rotation") && relaysToAsk(state).length > 0;
 
 /** Uses one permit for each peer that is lacking, as far as there are slots for whom relays name. */
 export function seek(draft: StateDraft, context: Context): void {
@@ -33,8 +33,11 @@ export function seek(draft: StateDraft, context: Context): void {
 
 /** By lot: else one relay that knows nobody could be asked for ever. */
 export function askRelays(draft: StateDraft, most: number, purpose: SeekPurpose, { effect }: Context): void {
-  for (const { peerId, attemptId } of byLot(draft, relaysThat(draft, "permitOpen"), most)) {
-    setSought(draft, peerId, { tag: "asked", purpose });
+  for (const { peerId, attemptId } of byLot(draft, relaysToAsk(draft), most)) {
+    updateChannel(draft, peerId, "discovery", (channel) => {
+      channel.theirs = { tag: "asked", purpose };
+      channel.askedMs = draft.timeMs;
+    });
     const silent = { type: "discovery/silent", peerId, attemptId } as const;
     wakeAt(draft, `seeking ${attemptId}`, draft.timeMs + DISCOVERY_SILENCE_MS, silent);
     const message = { tag: "discover" } as const;
@@ -42,9 +45,17 @@ export function askRelays(draft: StateDraft, most: number, purpose: SeekPurpose,
   }
 }
 
+const relaysToAsk = (state: State) =>
+  relaysThat(state, "permitOpen").filter(({ askedMs }) => mayAskMs(askedMs) <= state.timeMs);
+
+/** A relay keeps to this by itself, unless its clock leaps, or it wants us to make offers for nothing. */
+const mayAskMs = (askedMs: number | null): number => (askedMs === null ? 0 : askedMs + DISCOVERY_PAUSE_MS);
+
 const relaysThat = ({ peers }: State, tag: SoughtFlow["tag"]) =>
   [...peers.values()].flatMap(({ peerId, live }) =>
-    live?.discovery?.theirs.tag === tag ? [{ peerId, attemptId: live.attemptId }] : [],
+    live?.discovery?.theirs.tag === tag
+      ? [{ peerId, attemptId: live.attemptId, askedMs: live.discovery.askedMs }]
+      : [],
   );
 
 /** What a relay says. */
@@ -55,8 +66,8 @@ export function receiveFromRelay(
   message: Extract<DiscoveryMessage, { tag: "getNext" | "discovered" | "answer" }>,
   context: Context,
 ): void {
-  const flow = live.discovery?.theirs;
-  if (flow === undefined) return;
+  if (live.discovery === null) return;
+  const { theirs: flow, askedMs } = live.discovery;
   switch (message.tag) {
     case "getNext":
       if (flow.tag !== "none") {
@@ -66,6 +77,8 @@ export function receiveFromRelay(
       }
       setSought(draft, relay, { tag: "permitOpen" });
       context.propose({ type: "discovery/seek" });
+      if (mayAskMs(askedMs) > draft.timeMs)
+        wakeAt(draft, `seeking ${live.attemptId}`, mayAskMs(askedMs), { type: "discovery/seek" });
       return;
     case "discovered":
       if (flow.tag === "asked") approach(draft, relay, live, message.target, flow.purpose, context);

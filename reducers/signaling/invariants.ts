@@ -60,7 +60,7 @@ export function isSignalingDeadline(state: State, kind: string, live: LivePeer |
     case "flow":
       return ours === "discovered" || ours === "offered";
     case "seeking":
-      return theirs === "asked" || theirs === "offering" || theirs === "accepted";
+      return theirs === "permitOpen" || theirs === "asked" || theirs === "offering" || theirs === "accepted";
     case "lapse":
       return live?.exchange?.ours.tag === "permitGiven" || live?.exchange?.ours.tag === "lapsed";
     case "answer":
