@@ -17,7 +17,7 @@ export interface Book {
   readonly lookedMs: number;
   /** When a peer was last tried in the place of another, or could have been for the first time. */
   readonly rotatedMs: number;
-  /** How many peers that relays had named there were then, without the one that left. */
+  /** So many peers that relays have named stay; what is above that was found in rotation. */
   readonly rotatedNamed: number;
 }
 

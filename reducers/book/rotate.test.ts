@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { hear } from "../../core/address-book.ts";
 import type { Effect } from "../../core/effects.ts";
 import { BOOK_IDLE_MS, DISCOVERY_PAUSE_MS, ROTATE_MS } from "../../core/limits.ts";
 import { SortedMap } from "../../core/sorted-map.ts";
@@ -160,6 +161,27 @@ describe("rotation by relay", () => {
     expect(here(node, found)).toEqual([true, true, true, true, false, false, true]);
     expect(node.state.endings["us useless"]).toBe(2);
     for (const relay of relays) expect(liveOf(node, relay)).toBeDefined();
+  });
+
+  test("an address at which nobody is, and which is tried now and then, keeps nobody that a relay has named", () => {
+    const scene = settled(["a", "b"]);
+    const { relays } = scene;
+    const address = { ...addressOf(party("dead")), host: "90.1.0.1" };
+    const source = { peerId: party("teller").peerId, remoteAddress: "20.9.0.1" };
+    const { state } = scene.node;
+    const addresses = hear(state.book.addresses, address, source);
+    const node = scene.node.at({ ...state, book: { ...state.book, addresses } });
+    const found: TestPeer[] = [];
+    for (const endMs = node.nowMs + 24 * ROTATE_MS; node.nowMs < endMs; ) {
+      const effects = keptAlive(node, [...relays, ...found], SECOND_MS);
+      for (const { attemptId } of effectsOf(effects, "effect/createOffer")) closeTransport(node, attemptId);
+      const [relay] = asked(effects, relays);
+      if (relay === undefined) continue;
+      found.push(namedPeer(node, relay, `found ${found.length}`));
+      onDiscovery(node, relay, { tag: "getNext" });
+    }
+    expect(found.length).toBeGreaterThan(6);
+    expect(here(node, found).filter(Boolean).length).toBeLessThanOrEqual(2);
   });
 
   test("a peer that the operator wants stays, though a relay has named it", () => {

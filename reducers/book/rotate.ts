@@ -21,19 +21,19 @@ export const mayRotate = (state: State): boolean =>
 export function rotate(draft: StateDraft, context: Context): void {
   const { rotatedMs, rotatedNamed } = draft.book;
   const { live, chosen, named } = liveCounts(draft);
-  draft.book = { ...draft.book, rotatedMs: draft.timeMs, rotatedNamed: named };
-  if (rotatedMs === 0) return;
   const { peersMax, peersMin } = draft.config;
+  const isFirst = rotatedMs === 0;
+  // More than that were found in rotation, or when peers lacked that have come since.
+  const namedKept = isFirst || live <= peersMin ? named : Math.min(rotatedNamed, named);
+  draft.book = { ...draft.book, rotatedMs: draft.timeMs, rotatedNamed: namedKept };
+  if (isFirst) return;
   const candidate = pick(draft.book.addresses, draft, (entry) => isDialable(draft, entry));
   const isFull = draft.peers.size >= peersMax;
   if (live > peersMin) {
     // A full node has no slot to try anybody: there the worst leaves first, if there is somebody to try.
     if (chosen > outgoingReserve(peersMax) || (isFull && candidate !== null))
       dismiss(worstOf(draft, isChosen), context);
-    else if (candidate === null && named > rotatedNamed) {
-      draft.book = { ...draft.book, rotatedNamed: named - 1 };
-      dismiss(worstOf(draft, isNamed), context);
-    }
+    else if (candidate === null && named > namedKept) dismiss(worstOf(draft, isNamed), context);
   }
   if (isFull) return;
   if (candidate !== null) dialEntry(draft, candidate, context);
