@@ -67,7 +67,8 @@ export const groupReached = (attempt: Pick<Attempt, "selected" | "remote">): str
  */
 export function isChosen({ attempts }: State, { live, dialing }: Peer): boolean {
   const attemptId = live?.attemptId ?? dialing;
-  return attemptId !== null && attempts.get(attemptId)?.target != null;
+  const attempt = attemptId === null ? undefined : attempts.get(attemptId);
+  return attempt?.target != null && !attempt.isVerification;
 }
 
 /** Still on its way to ready. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { addressGroup } from "../core/address.ts";
+import { hear } from "../core/address-book.ts";
 import { decode } from "../core/codec/codec.ts";
 import type { Effect } from "../core/effects.ts";
 import type { PeerId } from "../core/ids.ts";
@@ -7,6 +8,7 @@ import {
   ACQUAINTED_AFTER_MS,
   ACQUAINTED_MAX,
   BAN_MS,
+  BOOK_IDLE_MS,
   ENVELOPE_BYTES_MAX,
   GROUP_BAN_MS,
   GROUP_WINDOW_MS,
@@ -21,10 +23,11 @@ import { listBans } from "./bans.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { banGroup, noteAcquaintance, punish } from "./penalties.ts";
 import { control, getNext, response, say } from "./testing/messages.ts";
-import { party, type TestNode, testNode } from "./testing/node.ts";
+import { freshRequestId, party, type TestNode, testNode } from "./testing/node.ts";
 import { dialedPeer, liveOf, openTransport, readyPeer, sayHello } from "./testing/peers.ts";
+import { ENVELOPE, onDiscovery } from "./testing/relays.ts";
 import { effectOf, effectsOf, goodbyes } from "./testing/results.ts";
-import { dialTo, offerFrom, PUBLIC_IP } from "./testing/signals.ts";
+import { addressOf, continueDial, dialTo, offerFrom, PUBLIC_IP } from "./testing/signals.ts";
 
 const FAR = "50.60.70.80";
 const NEIGHBOUR = "50.60.70.81";
@@ -74,6 +77,42 @@ describe("P24: address groups (section 5)", () => {
     node.pass(1);
     expect(refusalOf(node, "stranger")).toBeUndefined();
     expect(brokenInvariants(node.state)).toEqual([]);
+  });
+
+  test("P24: whom a relay has named, and the transport finds in a group that is shut out, does not become ready", () => {
+    const node = testNode({ peersMin: 8, peersMax: 32 });
+    violateAll(node, THREE);
+    const relay = readyPeer(node, "relay", { remoteAddress: "20.0.0.1", selected: "20.0.0.1" });
+    onDiscovery(node, relay, { tag: "getNext" });
+    const stranger = party("stranger");
+    const { effects } = onDiscovery(node, relay, { tag: "discovered", target: stranger.publicKey });
+    const { attemptId } = effectOf(effects, "effect/createOffer");
+    continueDial(node, attemptId, effects, "awaitingReply");
+    continueDial(node, attemptId, onDiscovery(node, relay, { tag: "answer", reply: ENVELOPE }).effects);
+    openTransport(node, attemptId, undefined, NEIGHBOUR);
+    expect(goodbyes(sayHello(node, attemptId).effects)).toEqual(["capacity 0"]);
+    expect(liveOf(node, stranger)).toBeUndefined();
+  });
+
+  test("P24: nor who was dialed at an address of the book elsewhere; whom the operator wants does", () => {
+    const stranger = party("stranger");
+    const address = { ...addressOf(stranger), host: "99.0.0.1" };
+    const source = { peerId: party("teller").peerId, remoteAddress: "60.0.0.1" };
+    for (const isWanted of [false, true]) {
+      const node = testNode({ peersMin: isWanted ? 0 : 8, peersMax: 32 }, "us", undefined, (state) => ({
+        ...state,
+        book: { ...state.book, addresses: hear(state.book.addresses, address, source) },
+      }));
+      violateAll(node, THREE);
+      const begun = isWanted
+        ? node.feed({ type: "command/dial", requestId: freshRequestId(), address }).effects
+        : node.pass(BOOK_IDLE_MS);
+      const { attemptId } = effectOf(begun, "effect/createOffer");
+      continueDial(node, attemptId, begun);
+      openTransport(node, attemptId, undefined, NEIGHBOUR);
+      sayHello(node, attemptId);
+      expect(liveOf(node, stranger) !== undefined).toBe(isWanted);
+    }
   });
 
   test("one key that violates three times in a day counts once", () => {

@@ -31,6 +31,9 @@ export function backOff(draft: StateDraft, address: DialAddress, failure: Failur
   if (draft.stopping) return;
   const key = formatMultiaddr(address);
   const target = draft.targets.get(key);
+  const isProven = provesAddress(draft, failure);
+  // It was dialed to see whether it is right, and it is.
+  if (isProven && (target === undefined || failure.attempt.isVerification)) return;
   if (target === undefined) {
     restAfterFailure(draft, key, failure);
     return;
@@ -49,17 +52,19 @@ export function backOff(draft: StateDraft, address: DialAddress, failure: Failur
   }
   const failures = target.failures + 1;
   const waitMs = waitAfter(draft, failure, failures);
-  draft.book = { ...draft.book, addresses: fail(draft.book.addresses, key, draft.timeMs + waitMs) };
+  if (!isProven)
+    draft.book = { ...draft.book, addresses: fail(draft.book.addresses, key, draft.timeMs + waitMs) };
   redialAfter(draft, key, { ...target, failures, retries: 0 }, waitMs);
 }
+
+/** Our peer has signed at this address that we are connected with it. */
+const provesAddress = (state: State, { attempt: { peerId }, rejection }: Failure): boolean =>
+  rejection === "alreadyConnected" && peerId !== null && livePeer(state, peerId) !== undefined;
 
 /** The same for an address of the book, as often as it has failed. */
 function restAfterFailure(draft: StateDraft, key: string, failure: Failure): void {
   const entry = draft.book.addresses.entries.get(key);
   if (entry === undefined) return;
-  // It was dialed to see whether it is right, and it is.
-  const { peerId } = entry.address;
-  if (failure.rejection === "alreadyConnected" && livePeer(draft, peerId) !== undefined) return;
   const nextMs = draft.timeMs + waitAfter(draft, failure, entry.failures + 1);
   draft.book = { ...draft.book, addresses: fail(draft.book.addresses, key, nextMs) };
 }

@@ -285,6 +285,47 @@ describe("addresses: proof", () => {
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 
+  test("P17: what the operator wants dialed besides is proven by that as well, and no failure", () => {
+    const { node, peer, address } = claiming();
+    node.feed({ type: "command/dial", requestId: freshRequestId(), address });
+    const effects = node.pass(BOOK_VERIFY_MS);
+    const attemptId = dialOf(node, peer);
+    if (attemptId === null) throw new Error("it is dialed");
+    continueDial(node, attemptId, effects, "openingReply");
+    const refusal = rejectionOf(node, attemptId, REJECTIONS.indexOf("alreadyConnected"), 0);
+    node.feed({ type: "event/envelopeOpened", attemptId, plaintext: refusal });
+    node.feed({ type: "event/signatureChecked", attemptId, valid: true });
+    expect(entryOf(node, address)).toMatchObject({ successMs: node.nowMs, failures: 0 });
+    expect(node.state.targets.get(formatMultiaddr(address))?.failures).toBe(0);
+  });
+
+  test("nobody is dialed in a group that the operator has banned, not even to verify a claim", () => {
+    const node = knowing([], [], { peersMin: 1, peersMax: 3 });
+    const address = addressOf(party("came"));
+    const subject = { tag: "group", group: addressGroup(address.host) } as const;
+    node.feed({ type: "command/ban", requestId: freshRequestId(), subject, forMs: null });
+    const changes = { listen: formatMultiaddr(address) };
+    const elsewhere = { remoteAddress: "88.0.0.1", selected: "88.0.0.1" };
+    const peer = readyPeer(node, "came", { changes, ...elsewhere });
+    expect(dialed(node, passWith(node, peer, BOOK_VERIFY_MS + BOOK_VERIFY_AGAIN_MS))).toEqual([]);
+  });
+
+  test("P25: a claim that is being verified is no peer of our choice: who comes by itself gets no slot by it", () => {
+    // One of four slots is for our own choice.
+    const node = knowing([], [], { peersMin: 1, peersMax: 4 });
+    const changes = { listen: multiaddrOf(party("came")) };
+    const came = readyPeer(node, "came", { changes });
+    readyPeer(node, "second");
+    readyPeer(node, "third");
+    node.pass(BOOK_VERIFY_MS);
+    expect(dialOf(node, came)).not.toBeNull();
+    // It leaves, and keeps its slot by the dial: another must not take it for one of our own choice.
+    closeTransport(node, came.attemptId);
+    const { attemptId } = offerFrom(node, party("fourth"));
+    expect(node.state.attempts.get(attemptId)?.phase.tag).not.toBe("connecting");
+    expect(brokenInvariants(node.state)).toEqual([]);
+  });
+
   test("P25: if it takes the offer instead, that is a proof too, but no connection of our choice", () => {
     const { node, peer, address } = claiming();
     const effects = node.pass(BOOK_VERIFY_MS);

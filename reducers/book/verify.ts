@@ -1,9 +1,11 @@
+import { addressGroup } from "../../core/address.ts";
 import { type BookEntry, hear } from "../../core/address-book.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
 import { BOOK_POOR_FAILURES, BOOK_VERIFY_AGAIN_MS, BOOK_VERIFY_MS } from "../../core/limits.ts";
 import { formatMultiaddr } from "../../core/multiaddr.ts";
 import type { Attempt, State } from "../../core/state.ts";
 import { isUnfinished } from "../attempts.ts";
+import { closedUntil } from "../penalties.ts";
 import type { Context, StateDraft } from "../rules.ts";
 import { attemptOf, liveAttempt, wakeAt } from "../state.ts";
 import { dialEntry, isRested } from "./dial.ts";
@@ -28,8 +30,9 @@ export function verify(draft: StateDraft, peerId: PeerId, attemptId: AttemptId, 
   const entry = claimed(draft, attemptId);
   if (entry === undefined) return;
   const isFree = draft.peers.get(peerId)?.dialing === null;
+  const isClosed = closedUntil(draft, addressGroup(entry.address.host)) > 0;
   const isDue = entry.nextMs <= draft.timeMs && isRested(draft, entry.address);
-  if (isFree && isDue && !isVerifying(draft)) dialEntry(draft, entry, context, true);
+  if (isFree && isDue && !isClosed && !isVerifying(draft)) dialEntry(draft, entry, context, true);
   verifyAfter(draft, peerId, attemptId, BOOK_VERIFY_AGAIN_MS);
 }
 
