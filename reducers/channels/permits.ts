@@ -1,7 +1,6 @@
 import type { PoolAction } from "../../core/actions.ts";
 import {
   type Cursor,
-  type GivenWindow,
   type Lack,
   type PermitChannel,
   type PermitWindow,
@@ -9,16 +8,12 @@ import {
   type Reconciliation,
   unsettledOf,
 } from "../../core/channels/permits.ts";
-import { greaterOf, highestSince, isAbove } from "../../core/floors.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
-import type { Draft } from "../../core/kernel.ts";
 import {
-  BAND_INTERVAL_MS,
   HEARD_MAX,
   INFOS_MAX,
   RATE_BURST,
   RECONCILE_POOL_MIN,
-  REFLOOR_INTERVAL_MS,
   REFLOORS_PER_SECOND,
   SCAN_ENTRIES_SPARE,
   SCAN_PERIOD_S,
@@ -26,17 +21,18 @@ import {
   SETTLE_TIMEOUT_MS,
 } from "../../core/limits.ts";
 import { answerPermit, type PoolLog, resumeIndex } from "../../core/pool-log.ts";
-import { hashOf, type PoolInfo, type PoolName, sameInfo } from "../../core/pools.ts";
-import type { Priority } from "../../core/priority.ts";
-import type { Bucket, LivePeer, State } from "../../core/state.ts";
+import { hashOf, type PoolInfo, type PoolName } from "../../core/pools.ts";
+import type { Bucket, LivePeer } from "../../core/state.ts";
 import { refill, spend } from "../buckets.ts";
 import { withdraw } from "../fetch.ts";
 import { isGateOpen } from "../gate.ts";
-import { floorOf, setWaiting } from "../pools.ts";
+import { setWaiting } from "../pools.ts";
 import { beginReconcile, needsReconcile, resumeReconcile } from "../reconcile.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { forgetWake, liveAttempt, livePeer, permitsOf, updatePermits, wakeAt } from "../state.ts";
-import { accuse, type Violation } from "./violation.ts";
+import { violationOf } from "./permit-violations.ts";
+import { nextWindow, noteGiven, noteTheirs, outdatedMs } from "./permit-windows.ts";
+import { accuse } from "./violation.ts";
 
 /**
  * 7.4 to 7.6: one permit, one message of announcements; the next permit when all of them are settled. The machine is
@@ -157,7 +153,7 @@ export const permits: Rules<PermitAction> = {
       const attemptId = livePeer(draft, peerId)?.attemptId;
       const lackBefore = permitsOf(draft, peerId, pool)?.lack;
       if (attemptId === undefined || lackBefore === undefined) return;
-      process(draft, attemptId, peerId, pool, { ...announced, lackBefore }, {}, context);
+      processInfos(draft, attemptId, peerId, pool, { ...announced, lackBefore }, {}, context);
     },
   },
 
@@ -213,119 +209,10 @@ function endProcessing(
   else context.propose({ type: "pool/givePermit", pool, peerId });
 }
 
-/** `high` of 7.4: the greatest priority that we may lack of what this peer has. */
-const highOf = (state: State, pool: PoolName, { lack }: PermitChannel): Priority | null =>
-  greaterOf(lack.below, highestSince(state.floors[pool], lack.sinceMark));
-
-/** The band to ask for now: all we may lack, unless the same was asked for lately and brought nothing lower. */
-function bandOf(state: State, pool: PoolName, channel: PermitChannel): Priority | null {
-  const high = highOf(state, pool, channel);
-  return isAbove(high, floorOf(state, pool)) && state.timeMs >= bandMs(channel, high) ? high : null;
-}
-
-/**
- * When the window of the open permit is to be replaced: it holds back what the pool has room for by now, or does not ask
- * for what is lacking. Null if it is right as it is.
- */
-function outdatedMs(state: State, pool: PoolName, channel: PermitChannel): number | null {
-  const window = channel.ours.tag === "permitGiven" ? channel.ours.windows.at(-1) : undefined;
-  if (window === undefined) return null;
-  const [high, floor] = [highOf(state, pool, channel), floorOf(state, pool)];
-  const isTooHigh = isAbove(window.floor, floor);
-  const lacks = isAbove(high, floor) && isAbove(high, window.band);
-  if (!isTooHigh && !lacks) return null;
-  const refloorMs = channel.windowMs + REFLOOR_INTERVAL_MS;
-  return isTooHigh ? refloorMs : Math.max(refloorMs, bandMs(channel, high));
-}
-
-/** When the band up to this priority may be asked for: at once if it goes on where the last one ended. */
-function bandMs({ lastBand }: PermitChannel, high: Priority | null): number {
-  return lastBand === null || isAbove(lastBand.band, high) ? 0 : lastBand.atMs + BAND_INTERVAL_MS;
-}
-
-/** What to ask for now; a band that is held back is asked for later. */
-function nextWindow(
-  draft: StateDraft,
-  { attemptId }: LivePeer,
-  peerId: PeerId,
-  pool: PoolName,
-  channel: PermitChannel,
-): GivenWindow {
-  const [floor, band] = [floorOf(draft, pool), bandOf(draft, pool, channel)];
-  const high = highOf(draft, pool, channel);
-  if (band === null && isAbove(high, floor)) {
-    const refloor = { type: "pool/refloor", pool, peerId, attemptId } as const;
-    wakeAt(draft, `refloor ${pool} ${attemptId}`, bandMs(channel, high), refloor);
-  }
-  return { seq: channel.nextSeq, floor, band, mark: draft.floors[pool].mark };
-}
-
-function noteGiven(channel: Draft<PermitChannel>, { seq, band }: GivenWindow, timeMs: number): void {
-  channel.nextSeq = seq + 1;
-  channel.windowMs = timeMs;
-  if (band !== null) channel.lastBand = { band, atMs: timeMs };
-}
-
-function noteTheirs(channel: Draft<PermitChannel>, { seq, band }: PermitWindow): void {
-  channel.theirSeq = seq;
-  // Whoever asks for a band may have lost what it told us of.
-  if (band !== null) channel.heard = [];
-}
-
 /** A pool's worth per minute, so that the cost of a message does not grow with the pool for long. */
 function scanRate({ entries }: PoolLog<PoolInfo>): Bucket {
   const burst = entries.size + SCAN_ENTRIES_SPARE;
   return { burst, perSecond: burst / SCAN_PERIOD_S };
-}
-
-/** What the bytes alone prove to be against the rules (section 5), in the state this channel is in. */
-function violationOf(pool: PoolName, channel: PermitChannel, message: PoolMessage): Violation | null {
-  switch (message.tag) {
-    case "getNext":
-      if (channel.theirs.tag === "open")
-        return { reason: "overLimit", detail: "a second GetNext while one is open" };
-      return windowViolation(pool, channel, message.window);
-    case "refloor":
-      return windowViolation(pool, channel, message.window);
-    case "infos": {
-      if (channel.ours.tag !== "permitGiven") return { reason: "noPermit", detail: "Infos without a permit" };
-      const { limit, windows } = channel.ours;
-      const window = windows.find(({ seq }) => seq === message.seq);
-      if (message.items.length > limit) {
-        return { reason: "overLimit", detail: `${message.items.length} infos for a permit of ${limit}` };
-      }
-      if (window === undefined)
-        return { reason: "badState", detail: `Infos.seq ${message.seq} was not given` };
-      if (message.items.length === 0 && window.band === null)
-        return { reason: "badState", detail: "empty Infos without a finished band" };
-      return contradiction(message.items);
-    }
-  }
-}
-
-function windowViolation(
-  pool: PoolName,
-  { theirSeq }: PermitChannel,
-  window: PermitWindow,
-): Violation | null {
-  if (pool !== "transaction" && window.floor !== null)
-    return { reason: "badState", detail: "a floor on a channel that has none" };
-  return window.seq > theirSeq
-    ? null
-    : { reason: "badState", detail: `window.seq ${window.seq} does not grow` };
-}
-
-/** Two different infos for one hash cannot both be right. */
-function contradiction(items: readonly PoolInfo[]): Violation | null {
-  const infos = new Map<string, PoolInfo>();
-  for (const info of items) {
-    const hash = hashOf(info);
-    const other = infos.get(hash);
-    if (other !== undefined && !sameInfo(other, info))
-      return { reason: "itemMismatch", detail: `two different infos for ${hash}` };
-    infos.set(hash, info);
-  }
-  return null;
 }
 
 function receive(
@@ -397,7 +284,7 @@ function announce(
   const heard = [...channel.heard, ...items.map(hashOf)].slice(-HEARD_MAX);
   forgetWake(draft, `refloor ${pool} ${attemptId}`);
   const announced = { infos: items, cursor, found: null, lackBefore: channel.lack };
-  process(draft, attemptId, peerId, pool, announced, { lack, heard }, context);
+  processInfos(draft, attemptId, peerId, pool, announced, { lack, heard }, context);
 }
 
 interface Announced {
@@ -412,7 +299,7 @@ interface Announced {
  *
  * @param changes what else the message says of the channel
  */
-function process(
+function processInfos(
   draft: StateDraft,
   attemptId: AttemptId,
   peerId: PeerId,
