@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
+import type { PastFlows } from "../../core/channels/discovery.ts";
 import type { Effect } from "../../core/effects.ts";
+import { PAST_DIALERS_MAX } from "../../core/limits.ts";
 import { createRng } from "../../core/rng.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
 import { bytes32 } from "../testing/chain.ts";
-import { party, type TestNode } from "../testing/node.ts";
+import { party, type TestNode, testNode } from "../testing/node.ts";
 import { closeTransport, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
 import {
   ENVELOPE,
@@ -457,6 +460,35 @@ describe("P36: what a dialer gets", () => {
     expect(liveOf(node, again)?.discovery?.ours.tag).toBe("permitGiven");
     closeTransport(node, again.attemptId);
     expect(node.state.pastDialers.size).toBe(0);
+  });
+
+  test("a dialer that leaves is remembered however many are, in the place of the one that is forgotten first", () => {
+    const past = { pausedUntilMs: 0, crossed: false, rejects: 0 };
+    const until = (ms: number): PastFlows => ({ ...past, offeredUntilMs: [[party("anybody").peerId, ms]] });
+    const names = Array.from({ length: PAST_DIALERS_MAX }, (_, index) => party(`past ${index}`).peerId);
+    const endMs = relayNode().nowMs + 5 * MINUTE_MS;
+    const node = testNode(
+      {},
+      "us",
+      () => {},
+      (state) => ({
+        ...state,
+        pastDialers: SortedMap.from(
+          names.map((peerId, index) => [peerId, until(endMs + Math.abs(index - 500))]),
+        ),
+      }),
+    );
+    const [dialer, listener] = peersNamed(node, ["dialer", "listener"]) as [TestPeer, TestPeer];
+    onExchange(node, listener, { tag: "getNext" });
+    onDiscovery(node, dialer, { tag: "discover" });
+    onDiscovery(node, dialer, { tag: "reject" });
+    closeTransport(node, dialer.attemptId);
+    expect(node.state.pastDialers.size).toBe(PAST_DIALERS_MAX);
+    expect(names.filter((peerId) => !node.state.pastDialers.has(peerId))).toEqual([names[500]]);
+    const again = readyPeer(node, "dialer");
+    expect(liveOf(node, again)?.discovery?.ours.tag).toBe("idle");
+    keptAlive(node, [listener, again], 10 * SECOND_MS);
+    expect(relayed(onDiscovery(node, again, { tag: "discover" }).effects, again)).toEqual([NONE]);
   });
 });
 

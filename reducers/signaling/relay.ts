@@ -291,10 +291,16 @@ function keepPast(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
   const { timeMs } = draft;
   const isCut = flow.tag === "discovered" || flow.tag === "offered";
   const past = { ...(isCut ? pausedNow(flow.past, timeMs) : flow.past), crossed: false };
-  let kept = draft.pastDialers;
+  let kept = draft.pastDialers.delete(peerId);
   for (const [other, theirs] of kept.entries()) if (endOf(theirs) <= timeMs) kept = kept.delete(other);
-  if (endOf(past) > timeMs && kept.size < PAST_DIALERS_MAX) kept = kept.set(peerId, past);
-  draft.pastDialers = kept;
+  draft.pastDialers = endOf(past) > timeMs ? withRoomForOne(kept).set(peerId, past) : kept;
+}
+
+/** A full table forgets who would be forgotten next in any case: else whoever fills it leaves and comes back at will. */
+function withRoomForOne(kept: State["pastDialers"]): State["pastDialers"] {
+  if (kept.size < PAST_DIALERS_MAX) return kept;
+  const [next] = [...kept.entries()].sort(([, a], [, b]) => endOf(a) - endOf(b));
+  return next === undefined ? kept : kept.delete(next[0]);
 }
 
 /** When all of it has run out. */
