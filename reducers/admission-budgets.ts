@@ -46,7 +46,11 @@ function roomForStrangers(state: State): number {
 export const incomingMax = ({ config: { peersMax } }: Pick<State, "config">): number =>
   peersMax - outgoingReserve(peersMax);
 
-/** Takes a token of each bucket in turn. @returns seconds to wait, 0 if the request may go on */
+/**
+ * Takes a token of each bucket in turn. A refused request leaves nothing of an address that had no bucket yet, its group
+ * pays for it: else one group could ask from so many addresses that the buckets of all others are forgotten.
+ * @returns seconds to wait, 0 if the request may go on
+ */
 export function takeTokens(draft: StateDraft, { address, group }: Place): number {
   const { ip, group: groupLimit, global } = draft.config.admission;
   const limits = isLoopback(address)
@@ -55,7 +59,8 @@ export function takeTokens(draft: StateDraft, { address, group }: Place): number
         [address, ip],
         [group, groupLimit],
       ] as const);
-  let { buckets } = draft.admission;
+  const before = draft.admission.buckets;
+  let buckets = before;
   let waitS = 0;
   const lastMs = buckets.get(isLoopback(address) ? address : group)?.atMs ?? Number.NEGATIVE_INFINITY;
   // A flood that uses up what all groups share must not shut out those who come for the first time.
@@ -73,6 +78,7 @@ export function takeTokens(draft: StateDraft, { address, group }: Place): number
     if (keptFree > 0 && lacking > 0) waitS = lacking / global.perSecond;
     else ({ budget: globalBudget, waitS } = spend(globalBudget, global));
   }
+  if (waitS > 0 && !before.has(address)) buckets = buckets.delete(address);
   draft.admission = { ...draft.admission, buckets: bounded(buckets), global: globalBudget };
   return waitS;
 }

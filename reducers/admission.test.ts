@@ -9,6 +9,7 @@ import {
   ADMISSION_GLOBAL_BURST,
   ADMISSION_GLOBAL_PER_SECOND,
   ADMISSION_GROUP_BURST,
+  ADMISSION_GROUP_PER_SECOND,
   ADMISSION_IP_BURST,
   ATTEMPT_TIMEOUT_MS,
   CANDIDATES_HOLD_MS,
@@ -444,6 +445,29 @@ describe("admission: token buckets", () => {
     // No more than the global rate, and the half of the burst that is not kept for others.
     expect(flood.taken).toBeLessThanOrEqual(60 * ADMISSION_GLOBAL_PER_SECOND + ADMISSION_GLOBAL_BURST);
     expect(node.state.attempts.size).toBe(0);
+  });
+
+  test.each([
+    ["one /56", 0],
+    ["the 256 /56 of one /48", 255],
+  ])("a flood from ever new addresses of %s brings no group more than its bucket gives", (_name, groups) => {
+    const node = testNode({ admission: DEFAULT_ADMISSION });
+    const ask = (address: string): boolean => {
+      const { attemptId } = knock(node, address);
+      if (attemptId !== undefined) node.feed({ type: "event/envelopeOpened", attemptId, plaintext: null });
+      return attemptId !== undefined;
+    };
+    const crowd = times(ADMISSION_GROUP_BURST, (index) => `99.1.1.${index}`);
+    expect(crowd.filter(ask)).toHaveLength(ADMISSION_GROUP_BURST);
+    const startMs = node.nowMs;
+    for (let count = 0; count < 3 * ADMISSION_BUCKETS_MAX; count++) {
+      ask(`2a01:4f8:0:${((count & groups) << 8).toString(16)}:${count.toString(16)}::1`);
+      if (count % 4 === 0) node.pass(1);
+    }
+    // There are tokens for all again.
+    node.pass(1_000);
+    const gainedS = (node.nowMs - startMs) / 1_000;
+    expect(crowd.filter(ask).length).toBeLessThanOrEqual(gainedS * ADMISSION_GROUP_PER_SECOND);
   });
 
   test("loopback has no group limit, but one per IP", () => {

@@ -62,6 +62,29 @@ describe("who begins and does not go on", () => {
     expect(brokenInvariants(node.state)).toEqual([]);
   });
 
+  test("P25: nor do the 256 groups of one /48 with one each, and a group whose three are never old", () => {
+    const node = testNode({ admission: HALF_OPEN, peersMax: 400 }, "us", () => {
+      expect(halfOpenOf(node)).toBeLessThanOrEqual(HALF_OPEN_MAX);
+    });
+    const young: Dialed[] = [];
+    for (let round = 0; round < 300; round++) {
+      beginAndStop(node, `2a00:1:2:${((round % 256) << 8).toString(16)}::1`);
+      const [oldest] = young;
+      if (oldest !== undefined && young.length === 3) {
+        closeTransport(node, oldest.attemptId);
+        young.shift();
+      }
+      young.push(offerFrom(node, party(`young ${round}`), { remoteAddress: "99.1.1.1" }));
+      node.pass(200);
+      close(node);
+      if (round % 5 !== 0) continue;
+      const { peerId } = getReady(node, `honest ${round}`, `20.${round % 250}.${round}.1`);
+      expect(node.state.peers.get(peerId)?.live ?? null).not.toBeNull();
+    }
+    expect(halfOpenOf(node)).toBeGreaterThan(HALF_OPEN_MAX / 2);
+    expect(brokenInvariants(node.state)).toEqual([]);
+  });
+
   test("P25: nor do they hold the last slot of a full node", () => {
     const node = testNode({ admission: HALF_OPEN, peersMax: 32 });
     for (let count = 0; count < 23; count++) {
@@ -79,16 +102,35 @@ describe("who begins and does not go on", () => {
     expect(node.state.offenders.size).toBe(0);
   });
 
-  test("who comes from a group as crowded as any displaces nobody", () => {
-    const node = testNode({ admission: HALF_OPEN, peersMax: 32 });
-    for (let count = 0; count < 23; count++) {
-      node.pass(20);
-      getReady(node, `peer ${count}`, `20.${count}.1.1`);
-    }
-    const slow = offerFrom(node, party("slow"), { remoteAddress: "20.100.1.1" });
+  test("P25: nor does one connection hold it, whose group has no other", () => {
+    const { node, slow } = lastSlotTaken((count) => `99.${count % 4}.1.${count}`);
+    const early = getReady(node, "too early", "20.101.1.1");
+    expect(liveOf(node, early)).toBeUndefined();
+    expect(node.state.attempts.get(slow.attemptId)?.phase.tag).toBe("connecting");
+    node.pass(DISPLACED_AFTER_MS);
+    const honest = getReady(node, "honest", "20.102.1.1");
+    expect(liveOf(node, honest)).toBeDefined();
+    expect(node.state.attempts.has(slow.attemptId)).toBe(false);
+  });
+
+  test("who comes from a group that has as many as any displaces nobody", () => {
+    const { node, slow } = lastSlotTaken((count) => `20.${count}.1.1`);
     node.pass(2 * DISPLACED_AFTER_MS);
-    const next = getReady(node, "next", "20.101.1.1");
+    const next = getReady(node, "next", "20.1.1.2");
     expect(liveOf(node, next)).toBeUndefined();
     expect(node.state.attempts.get(slow.attemptId)?.phase.tag).toBe("connecting");
   });
 });
+
+/** All slots for incoming peers are taken but one, and that by somebody who is slow. */
+function lastSlotTaken(addressOf: (count: number) => string): {
+  readonly node: TestNode;
+  readonly slow: Dialed;
+} {
+  const node = testNode({ admission: HALF_OPEN, peersMax: 32 });
+  for (let count = 0; count < 23; count++) {
+    node.pass(20);
+    getReady(node, `peer ${count}`, addressOf(count));
+  }
+  return { node, slow: offerFrom(node, party("slow"), { remoteAddress: "20.100.1.1" }) };
+}

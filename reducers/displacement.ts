@@ -7,15 +7,16 @@ import { endAttempt, groupReached, isUnfinished, reply } from "./attempts.ts";
 import type { Context, StateDraft } from "./rules.ts";
 
 /**
- * Offers that are answered and then come to nothing hold slots that newcomers need. When few are left, the oldest
- * half-open connection of the most crowded address group gives way to a newcomer from a less crowded one: so whoever
- * owns few groups cannot keep everybody else out (P25).
+ * Offers that are answered and then come to nothing hold slots that newcomers need. When few are left, somebody who would
+ * be ready by now if he were honest gives way to a newcomer from a less crowded group of addresses: the oldest of the most
+ * crowded group. So neither few groups with many each nor many with one each keep everybody else out (P25).
  */
 export function displace(draft: StateDraft, newcomer: Newcomer, context: Context): boolean {
-  const attempt = crowdOver(draft, newcomer).find(
-    ({ startedMs }) => draft.timeMs >= startedMs + DISPLACED_AFTER_MS,
-  );
-  if (attempt === undefined) return false;
+  const [first] = crowdOver(draft, newcomer)
+    .filter(({ attempt }) => draft.timeMs >= attempt.startedMs + DISPLACED_AFTER_MS)
+    .sort((a, b) => b.size - a.size || a.attempt.id - b.attempt.id);
+  if (first === undefined) return false;
+  const { attempt } = first;
   const ending = {
     reason: "capacity",
     by: "us",
@@ -47,8 +48,14 @@ export interface Newcomer {
   readonly among: "halfOpen" | "all";
 }
 
-/** Half-open connections of the most crowded group, the oldest first; none if the newcomer's is nearly as crowded. */
-function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonly Attempt[] {
+/** Somebody who may have to give way, and how many its group has. */
+interface Crowded {
+  readonly attempt: Attempt;
+  readonly size: number;
+}
+
+/** Half-open connections of groups that are more crowded than the newcomer's; of all groups if that has none yet. */
+function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonly Crowded[] {
   const incoming = [...attempts.values()].filter(
     (attempt) =>
       attempt.direction === "incoming" &&
@@ -56,15 +63,14 @@ function crowdOver({ attempts }: State, { group, id, among }: Newcomer): readonl
       (among === "all" ? attempt.phase.tag !== "closing" : isUnfinished(attempt)),
   );
   const sizes = new Map<string, number>();
-  for (const attempt of incoming)
-    sizes.set(groupReached(attempt), (sizes.get(groupReached(attempt)) ?? 0) + 1);
-  // With the newcomer its own group must still be the smaller one.
-  const least = (sizes.get(group) ?? 0) + 2;
-  const others = incoming.filter(
-    (attempt) => (sizes.get(groupReached(attempt)) ?? 0) >= least && mayBeDisplaced(attempt),
-  );
-  const most = Math.max(...others.map((attempt) => sizes.get(groupReached(attempt)) ?? 0));
-  return others.filter((attempt) => sizes.get(groupReached(attempt)) === most);
+  const sizeOf = (of: string): number => sizes.get(of) ?? 0;
+  for (const attempt of incoming) sizes.set(groupReached(attempt), sizeOf(groupReached(attempt)) + 1);
+  // With the newcomer its own group must still be the smaller one, unless the newcomer is all that it has.
+  const least = sizeOf(group) === 0 ? 1 : sizeOf(group) + 2;
+  return incoming
+    .filter(mayBeDisplaced)
+    .map((attempt) => ({ attempt, size: sizeOf(groupReached(attempt)) }))
+    .filter(({ size }) => size >= least);
 }
 
 /** An attempt in `probing` waits for the live connection's Pong; that wait has its own deadline. */

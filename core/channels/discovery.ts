@@ -44,7 +44,7 @@ export interface PastFlows {
   readonly pausedUntilMs: number;
   /** Our Answer may have crossed one Accept or Reject, which then means nothing. */
   readonly crossed: boolean;
-  /** Rejects in a row. */
+  /** Rejects in a row, and flows in which nothing was said in time. */
   readonly rejects: number;
   /** Listeners that this dialer was told of lately, and when it may be told of them again. */
   readonly offeredUntilMs: readonly (readonly [PeerId, number])[];

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
+import type { PastFlows } from "../../core/channels/discovery.ts";
 import type { Effect } from "../../core/effects.ts";
+import { PAST_DIALERS_MAX } from "../../core/limits.ts";
 import { createRng } from "../../core/rng.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
 import { bytes32 } from "../testing/chain.ts";
-import { party, type TestNode } from "../testing/node.ts";
+import { party, type TestNode, testNode } from "../testing/node.ts";
 import { closeTransport, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
 import {
   ENVELOPE,
@@ -72,7 +75,14 @@ describe("relay: a flow", () => {
     expect(later.filter(({ channel }) => channel === "signaling/discovery")).toEqual([]);
   });
 
-  test("after three Rejects in a row the next permit takes 60 s, and then they count anew", () => {
+  test.each([
+    ["Rejects", (node: TestNode, dialer: TestPeer) => void onDiscovery(node, dialer, { tag: "reject" })],
+    [
+      "flows without Accept or Reject",
+      (node: TestNode, _dialer: TestPeer, peers: readonly TestPeer[]) =>
+        void keptAlive(node, peers, 30 * SECOND_MS),
+    ],
+  ])("after three %s in a row the next permit takes 60 s, and then they count anew", (_name, decline) => {
     const node = relayNode();
     const peers = peersNamed(node, ["dialer", "a", "b", "c", "d", "e"]);
     const [dialer, ...listeners] = peers as [TestPeer, ...TestPeer[]];
@@ -82,7 +92,7 @@ describe("relay: a flow", () => {
         if (!isHeld(node, listener)) onExchange(node, listener, { tag: "getNext" });
       const asked = onDiscovery(node, dialer, { tag: "discover" });
       expect(tagsTo(asked.effects, dialer)).toEqual(["discovered"]);
-      onDiscovery(node, dialer, { tag: "reject" });
+      decline(node, dialer, peers);
       const startMs = node.nowMs;
       while (!tagsTo(keptAlive(node, peers, SECOND_MS), dialer).includes("getNext"));
       pauses.push((node.nowMs - startMs) / SECOND_MS);
@@ -109,6 +119,42 @@ describe("relay: only our clock ends a flow", () => {
     flow.pass(29 * SECOND_MS);
     accept(flow);
     expect(relayed(flow.pass(SECOND_MS), flow.dialer)).toEqual([NONE]);
+  });
+
+  test.each([false, true])(
+    "who says nothing twice in a row is not told of that listener for 10 min; if it leaves just before: %s",
+    (leaves) => {
+      const flow = scene();
+      const { node, listener } = flow;
+      const isNamed = (dialer: TestPeer): boolean => {
+        if (!isHeld(node, listener)) onExchange(node, listener, { tag: "getNext" });
+        return tagsTo(onDiscovery(node, dialer, { tag: "discover" }).effects, dialer).includes("discovered");
+      };
+      expect(isNamed(flow.dialer)).toBe(true);
+      flow.pass(40 * SECOND_MS);
+      expect(isNamed(flow.dialer)).toBe(true);
+      const namedMs = node.nowMs;
+      flow.pass(29 * SECOND_MS);
+      if (leaves) closeTransport(node, flow.dialer.attemptId);
+      else flow.pass(SECOND_MS);
+      const dialer = leaves ? readyPeer(node, "dialer") : flow.dialer;
+      do keptAlive(node, [dialer, listener], 10 * SECOND_MS);
+      while (!isNamed(dialer));
+      expect(node.nowMs).toBeGreaterThanOrEqual(namedMs + 29 * SECOND_MS + 10 * MINUTE_MS);
+    },
+  );
+
+  test("an Accept that comes too late once costs a pause of 10 s, also where nobody else can be named", () => {
+    const flow = scene();
+    const { node, dialer, listener } = flow;
+    discover(flow);
+    flow.pass(30 * SECOND_MS);
+    accept(flow);
+    expect(tagsTo(flow.pass(10 * SECOND_MS), dialer)).toEqual(["getNext"]);
+    onExchange(node, listener, { tag: "getNext" });
+    expect(tagsTo(discover(flow).effects, dialer)).toEqual(["discovered"]);
+    expect(tagsTo(accept(flow).effects, listener)).toEqual(["offer"]);
+    expect(liveOf(node, dialer)?.discovery?.ours.past.rejects).toBe(0);
   });
 
   test.each(["accept", "reject"] as const)(
@@ -344,6 +390,27 @@ describe("P12: matching is fair", () => {
     expect(told[2]).toEqual([NONE]);
   });
 
+  test("P12: who asks and says nothing keeps a listener from others twice in 10 min, also if it always asks first", () => {
+    const node = relayNode();
+    const peers = peersNamed(node, ["listener", "honest", "a", "b", "c", "d", "e", "f"]);
+    const [listener, honest, ...silent] = peers as [TestPeer, TestPeer, ...TestPeer[]];
+    let named = 0;
+    for (let second = 0; second < 20 * 60; second++) {
+      if (!isHeld(node, listener)) onExchange(node, listener, { tag: "getNext" });
+      for (const dialer of [...silent, honest])
+        if (liveOf(node, dialer)?.discovery?.ours.tag === "permitGiven")
+          onDiscovery(node, dialer, { tag: "discover" });
+      if (liveOf(node, honest)?.discovery?.ours.tag === "discovered") {
+        named += 1;
+        onDiscovery(node, honest, { tag: "accept", offer: ENVELOPE });
+        onExchange(node, listener, NONE);
+      }
+      keptAlive(node, peers, SECOND_MS);
+    }
+    // 24 times 30 s are lost to the silent ones; of the rest there is a flow in each 10 s at most.
+    expect(named).toBeGreaterThanOrEqual(48);
+  });
+
   test("P12: nobody is told of himself", () => {
     const node = relayNode();
     const only = readyPeer(node, "only");
@@ -457,6 +524,35 @@ describe("P36: what a dialer gets", () => {
     expect(liveOf(node, again)?.discovery?.ours.tag).toBe("permitGiven");
     closeTransport(node, again.attemptId);
     expect(node.state.pastDialers.size).toBe(0);
+  });
+
+  test("a dialer that leaves is remembered however many are, in the place of the one that is forgotten first", () => {
+    const past = { pausedUntilMs: 0, crossed: false, rejects: 0 };
+    const until = (ms: number): PastFlows => ({ ...past, offeredUntilMs: [[party("anybody").peerId, ms]] });
+    const names = Array.from({ length: PAST_DIALERS_MAX }, (_, index) => party(`past ${index}`).peerId);
+    const endMs = relayNode().nowMs + 5 * MINUTE_MS;
+    const node = testNode(
+      {},
+      "us",
+      () => {},
+      (state) => ({
+        ...state,
+        pastDialers: SortedMap.from(
+          names.map((peerId, index) => [peerId, until(endMs + Math.abs(index - 500))]),
+        ),
+      }),
+    );
+    const [dialer, listener] = peersNamed(node, ["dialer", "listener"]) as [TestPeer, TestPeer];
+    onExchange(node, listener, { tag: "getNext" });
+    onDiscovery(node, dialer, { tag: "discover" });
+    onDiscovery(node, dialer, { tag: "reject" });
+    closeTransport(node, dialer.attemptId);
+    expect(node.state.pastDialers.size).toBe(PAST_DIALERS_MAX);
+    expect(names.filter((peerId) => !node.state.pastDialers.has(peerId))).toEqual([names[500]]);
+    const again = readyPeer(node, "dialer");
+    expect(liveOf(node, again)?.discovery?.ours.tag).toBe("idle");
+    keptAlive(node, [listener, again], 10 * SECOND_MS);
+    expect(relayed(onDiscovery(node, again, { tag: "discover" }).effects, again)).toEqual([NONE]);
   });
 });
 

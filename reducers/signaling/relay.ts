@@ -80,20 +80,29 @@ export function receiveFromDialer(
     return;
   }
   letGo(draft, flow.listener);
-  const rejects = past.rejects + 1;
-  endFlow(
-    draft,
-    peerId,
-    live.attemptId,
-    told({ ...past, rejects }, flow.listener, draft.timeMs + DISCOVERED_AGAIN_MS),
-  );
+  endFlow(draft, peerId, live.attemptId, declined(flow, draft.timeMs + DISCOVERED_AGAIN_MS));
 }
+
+/** The listener is not named to this dialer for a while, and after some in a row the dialer pauses. */
+const declined = ({ listener, past }: Discovered, untilMs: number): PastFlows =>
+  told({ ...past, rejects: past.rejects + 1 }, listener, untilMs);
+
+/**
+ * Saying nothing counts like a Reject: it keeps the listener from others, for longer than that. Once it may be bad luck,
+ * of a dialer that was restarted, say, and perhaps nobody else can be named.
+ */
+function unsaid(flow: Discovered, timeMs: number): PastFlows {
+  const isFirst = flow.past.rejects === 0;
+  return declined(flow, timeMs + (isFirst ? OFFERED_AGAIN_MS : DISCOVERED_AGAIN_MS));
+}
+
+type Discovered = Extract<RelayedFlow, { tag: "discovered" }>;
 
 /** Passes the offer on to the listener, unless its permit has lapsed meanwhile. */
 function passOn(
   draft: StateDraft,
   dialer: PeerId,
-  { listener, past }: Extract<RelayedFlow, { tag: "discovered" }>,
+  { listener, past }: Discovered,
   offer: Envelope,
   context: Context,
 ): void {
@@ -150,6 +159,13 @@ function discover(
 
 const isUsable = (live: LivePeer | null, timeMs: number): boolean =>
   live?.exchange?.theirs.tag === "permitOpen" && timeMs < live.exchange.theirs.sinceMs + EXCHANGE_USABLE_MS;
+
+/** The time of a flow is over. */
+export function expireFlow(draft: StateDraft, dialer: PeerId, context: Context): void {
+  const flow = livePeer(draft, dialer)?.discovery?.ours;
+  if (flow?.tag === "discovered") setFlow(draft, dialer, { ...flow, past: unsaid(flow, draft.timeMs) });
+  endDialersFlow(draft, dialer, null, context);
+}
 
 /** The flow of a dialer has an end: time is over, the listener is gone, or has answered. */
 export function endDialersFlow(
@@ -290,11 +306,18 @@ export function openDiscovery(draft: StateDraft, peerId: PeerId): DiscoveryChann
 function keepPast(draft: StateDraft, peerId: PeerId, flow: RelayedFlow): void {
   const { timeMs } = draft;
   const isCut = flow.tag === "discovered" || flow.tag === "offered";
-  const past = { ...(isCut ? pausedNow(flow.past, timeMs) : flow.past), crossed: false };
-  let kept = draft.pastDialers;
+  const before = flow.tag === "discovered" ? unsaid(flow, timeMs) : flow.past;
+  const past = { ...(isCut ? pausedNow(before, timeMs) : before), crossed: false };
+  let kept = draft.pastDialers.delete(peerId);
   for (const [other, theirs] of kept.entries()) if (endOf(theirs) <= timeMs) kept = kept.delete(other);
-  if (endOf(past) > timeMs && kept.size < PAST_DIALERS_MAX) kept = kept.set(peerId, past);
-  draft.pastDialers = kept;
+  draft.pastDialers = endOf(past) > timeMs ? withRoomForOne(kept).set(peerId, past) : kept;
+}
+
+/** A full table forgets who would be forgotten next in any case: else whoever fills it leaves and comes back at will. */
+function withRoomForOne(kept: State["pastDialers"]): State["pastDialers"] {
+  if (kept.size < PAST_DIALERS_MAX) return kept;
+  const [next] = [...kept.entries()].sort(([, a], [, b]) => endOf(a) - endOf(b));
+  return next === undefined ? kept : kept.delete(next[0]);
 }
 
 /** When all of it has run out. */

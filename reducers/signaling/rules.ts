@@ -22,7 +22,7 @@ import {
   receiveOffer,
 } from "./listener.ts";
 import {
-  endDialersFlow,
+  expireFlow,
   giveDiscoveryPermit,
   isRelaying,
   receiveExchangePermit,
@@ -89,7 +89,7 @@ export const signaling: Rules<RelayAction> = {
   "discovery/expire": {
     enabled: (state, { peerId, attemptId }) => isRelaying(state, peerId, attemptId),
     reduce: (draft, { peerId }, context) => {
-      endDialersFlow(draft, peerId, null, context);
+      expireFlow(draft, peerId, context);
     },
   },
 
