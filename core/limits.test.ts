@@ -327,6 +327,11 @@ describe("limits: relations", () => {
       limits.SIDE_BLOCKS_MAX >= 2 * limits.SYNC_HEADERS_MAX,
     ],
     [
+      "who asks for a stream again after each failure is always answered",
+      1_000 / limits.SYNC_RETRY_MAX_MS < limits.STREAM_REQUESTS_PER_SECOND &&
+        limits.STREAM_REQUESTS_BURST >= 2 * Math.log2(limits.SYNC_RETRY_MAX_MS / limits.SYNC_RETRY_MIN_MS),
+    ],
+    [
       "a peer may ask for as many items as its open requests hold",
       limits.RPC_RATES.transactions.burst >= limits.RPC_OPEN_MAX * limits.RPC_HASHES_MAX,
     ],

@@ -343,6 +343,12 @@ export const RPC_RATES = {
 } as const;
 
 // Streams (7.8)
+/**
+ * Streams that one peer may open: for each a ledger may have to be encoded and hashed, which takes 0.1 s with 100,000
+ * accounts. An honest node opens one for a download, and after a failure another one after 1 s, doubling to 60 s.
+ */
+export const STREAM_REQUESTS_BURST = 16;
+export const STREAM_REQUESTS_PER_SECOND = 0.2;
 /** Chunks of one stream that are permitted and not there yet: 1 MB on the way, 10 MB/s at a round trip of 100 ms. */
 export const STREAM_OUTSTANDING_MAX = 16;
 /** A Next is sent when it can permit so many: a quarter of what may be outstanding, while the rest is on its way. */
@@ -359,6 +365,11 @@ export const STREAM_PATIENCE_MS = 5_000;
 export const STREAM_KEEP_MS = 600_000;
 /** The largest stream we fetch: as much as fits into one buffer of Node.js 20. */
 export const STREAM_BYTES_MAX = 2 ** 32;
+/**
+ * Roots that peers are served from at once: the whole of each is in memory. Who comes for another is answered None and
+ * asks somebody else; honest peers want the same few, for the block 128 below the tip.
+ */
+export const STREAM_ROOTS_MAX = 16;
 /** Roots whose Merkle tree is kept while nobody is served from it: computing it is what opening a stream costs. */
 export const STREAM_TREES_MAX = 8;
 

@@ -7,6 +7,7 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { Socket } from "node:net";
+import { addressGroup } from "../core/address.ts";
 import { codeOf } from "./error-code.ts";
 import { SIGNAL_GIVE_UP_MS } from "./signaling-http.ts";
 
@@ -60,14 +61,14 @@ export function createLimitedServer(
   server.maxRequestsPerSocket = limits.requestsPerSocketMax;
   // While the core thinks, nothing moves on the socket; afterwards this cuts clients that do not read.
   server.timeout = limits.replyTimeoutMs + limits.idleTimeoutMs;
-  const open = new Set<Socket>();
+  const crowd = createCrowd();
   server.on("connection", (socket: Socket) => {
-    open.add(socket);
+    const leave = crowd.enter(socket);
     socket.once("close", () => {
-      open.delete(socket);
+      leave();
       onGone(socket);
     });
-    if (open.size > limits.socketsMax) makeRoom(open, new Set(busySockets()));
+    if (crowd.size() > limits.socketsMax) crowd.makeRoom(new Set(busySockets()));
   });
   return server;
 }
@@ -112,17 +113,54 @@ const CLIENT_ERRORS: Readonly<Record<string, number>> = {
 /** Of a refused body this much is still read, and thrown away. */
 const DISCARDED_BYTES_MAX = 1_048_576;
 
-/**
- * Ends the oldest connection that is not busy. Honest requests take milliseconds to arrive, so a flood of slow ones
- * crowds out itself; if new connections were refused instead, it would crowd out the others.
- */
-function makeRoom(open: Set<Socket>, busy: ReadonlySet<Socket>): void {
-  for (const socket of open) {
-    if (!busy.has(socket)) {
-      // Its close event comes later; until then others must not take it for open.
-      open.delete(socket);
-      socket.destroy();
-      return;
-    }
+/** The open connections, by the group of their address. */
+interface Crowd {
+  size(): number;
+  /** @returns what ends its stay, any number of times */
+  enter(socket: Socket): () => void;
+  /**
+   * Ends the oldest connection that is not busy, of the group that has the most. So a flood crowds out itself, slow or
+   * silent: if new connections were refused instead, or the oldest of all were ended, it would crowd out the others.
+   */
+  makeRoom(busy: ReadonlySet<Socket>): void;
+}
+
+function createCrowd(): Crowd {
+  /** Oldest first, groups as well as their sockets. */
+  const groups = new Map<string, Set<Socket>>();
+  let size = 0;
+
+  function leave(group: string, socket: Socket): void {
+    const sockets = groups.get(group);
+    if (sockets?.delete(socket) !== true) return;
+    size -= 1;
+    if (sockets.size === 0) groups.delete(group);
   }
+
+  return {
+    size: () => size,
+    enter: (socket) => {
+      const group = addressGroup(socket.remoteAddress ?? "");
+      groups.set(group, (groups.get(group) ?? new Set()).add(socket));
+      size += 1;
+      return () => leave(group, socket);
+    },
+    makeRoom: (busy) => {
+      let chosen: { readonly group: string; readonly socket: Socket; readonly among: number } | undefined;
+      for (const [group, sockets] of groups) {
+        if (sockets.size <= (chosen?.among ?? 0)) continue;
+        const socket = oldestIdle(sockets, busy);
+        if (socket !== undefined) chosen = { group, socket, among: sockets.size };
+      }
+      if (chosen === undefined) return;
+      // Its close event comes later; until then others must not take it for open.
+      leave(chosen.group, chosen.socket);
+      chosen.socket.destroy();
+    },
+  };
+}
+
+function oldestIdle(sockets: ReadonlySet<Socket>, busy: ReadonlySet<Socket>): Socket | undefined {
+  for (const socket of sockets) if (!busy.has(socket)) return socket;
+  return undefined;
 }

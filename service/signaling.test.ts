@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { expect, test } from "vitest";
@@ -21,8 +22,8 @@ function rawExchange(port: number, text: string, host = "127.0.0.1"): Promise<st
   return closed;
 }
 
-function rawSocket(port: number, host = "127.0.0.1") {
-  const socket = connect(port, host);
+function rawSocket(port: number, host = "127.0.0.1", localAddress = "127.0.0.1") {
+  const socket = connect({ port, host, localAddress });
   cleanups.push(() => socket.destroy());
   let received = "";
   socket.setEncoding("latin1");
@@ -340,6 +341,40 @@ test("server: a flood of silent connections does not shut others out", async () 
   const node = await start(echo, { limits: { socketsMax: 16 } });
   for (let count = 0; count < 60; count++) rawSocket(node.port);
   for (let count = 0; count < 5; count++) expect((await post(node, "x")).status).toBe(200);
+});
+
+test("server: a crowd of one address group crowds out itself, and nobody who came before it (P25)", async () => {
+  const node = await start(echo, { limits: { socketsMax: 8 } });
+  const early = ["127.0.0.1", "127.0.2.1"].map((address) => rawSocket(node.port, "127.0.0.1", address));
+  for (const { socket } of early) await once(socket, "connect");
+  const crowd = Array.from({ length: 60 }, () => rawSocket(node.port, "127.0.0.1", "127.0.1.1"));
+  let ended = 0;
+  // Six of them have room besides the two.
+  await new Promise<void>((resolve) => {
+    for (const { closed } of [...early, ...crowd]) void closed.then(() => ++ended === 54 && resolve());
+  });
+  expect(early.map(({ socket }) => socket.destroyed)).toEqual([false, false]);
+  for (const { socket, until } of early) {
+    socket.write(`${head(1)}x`);
+    expect(statusOf(await until("\r\n\r\nx"))).toBe("HTTP/1.1 200");
+  }
+  expect(crowd.filter(({ socket }) => !socket.destroyed)).toHaveLength(6);
+});
+
+test("server: where all of the largest group is before the core, the next one makes room (P25)", async () => {
+  const node = await start(() => null, { limits: { socketsMax: 4 } });
+  const busy = [1, 2, 3].map(() => rawSocket(node.port, "127.0.0.1", "127.0.1.1"));
+  for (const { socket } of busy) socket.write(`${head(1)}x`);
+  await node.until(3);
+  const [idle, newcomer] = [rawSocket(node.port), rawSocket(node.port)];
+  await Promise.race([...busy, idle, newcomer].map(({ closed }) => closed));
+  expect([...busy, idle, newcomer].map(({ socket }) => socket.destroyed)).toEqual([
+    false,
+    false,
+    false,
+    true,
+    false,
+  ]);
 });
 
 const forwarded = async (node: SignalingNode, header: string): Promise<string> => {

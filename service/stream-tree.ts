@@ -1,9 +1,8 @@
 import { createHash, hash } from "node:crypto";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Manifest } from "../core/channels/streaming-rpc.ts";
 import { type HashFunction, leafHash, nodeHash } from "../core/hash.ts";
 import type { Provider } from "../core/services.ts";
-import { SLICE_MS } from "./chain/slices.ts";
+import { chunkCount } from "../core/stream.ts";
 
 /** The Merkle tree of a stream that is served (7.8): what proves each chunk. */
 export interface ServedTree {
@@ -14,26 +13,31 @@ export interface ServedTree {
 
 export const HASH_BYTES = 32;
 
+/** Hashed in one step of the upper levels: about as many bytes as a chunk has. */
+const NODES_PER_STEP = 1_024;
+
 /**
- * What `createTree` of core/stream.ts computes, for large streams: hashed by OpenSSL in slices, between which
- * everything else runs, and with one buffer per level, so that the tree of 256 MiB takes 280 KB.
+ * What `createTree` of core/stream.ts computes, for large streams: hashed by OpenSSL in steps of a chunk each, and with
+ * one buffer per level, so that the tree of 256 MiB takes 280 KB.
  * @throws what `read` throws
  */
-export async function createServedTree({ size, read }: Provider, chunks: number): Promise<ServedTree> {
-  const pause = createPauses();
+export function* treeSteps({ size, read }: Provider): Generator<void, ServedTree> {
+  const chunks = chunkCount(BigInt(size));
   const leaves = new Uint8Array(chunks * HASH_BYTES);
   for (let index = 0; index < chunks; index++) {
     leaves.set(leafHash(index, read(index), nativeHash), index * HASH_BYTES);
-    await pause();
+    yield;
   }
   const levels = [leaves];
+  let nodes = 0;
   for (let below = leaves; below.length > HASH_BYTES; ) {
     const level = new Uint8Array(Math.ceil(below.length / (2 * HASH_BYTES)) * HASH_BYTES);
     for (let at = 0; at < level.length; at += HASH_BYTES) {
       const [left, right] = [nodeAt(below, 2 * at), nodeAt(below, 2 * at + HASH_BYTES)];
       // An odd node is carried up.
       level.set(right.length === 0 ? left : nodeHash(left, right, nativeHash), at);
-      await pause();
+      nodes += 1;
+      if (nodes % NODES_PER_STEP === 0) yield;
     }
     levels.push(level);
     below = level;
@@ -63,16 +67,6 @@ function hashShort(label: string, parts: readonly Uint8Array[], length: number):
 }
 
 const short = Buffer.alloc(256);
-
-/** Awaited between two steps: everything else runs when SLICE_MS are used up, and before it goes on at once. */
-function createPauses(): () => Promise<void> {
-  let startedMs = performance.now();
-  return async () => {
-    if (performance.now() - startedMs < SLICE_MS) return;
-    await nextTurn();
-    startedMs = performance.now();
-  };
-}
 
 const nodeAt = (level: Uint8Array, at: number): Uint8Array => level.subarray(at, at + HASH_BYTES);
 

@@ -8,12 +8,12 @@ import type { StreamEvent } from "../core/actions.ts";
 import type { Manifest } from "../core/channels/streaming-rpc.ts";
 import { hash, leafHashes } from "../core/hash.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
-import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
+import { CHUNK_BYTES, STREAM_ROOTS_MAX, STREAM_TREES_MAX } from "../core/limits.ts";
 import type { LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
-import { chunkCount, createTree, manifestOf, proofOf, streamRootOf, verifyChunk } from "../core/stream.ts";
+import { createTree, manifestOf, proofOf, streamRootOf, verifyChunk } from "../core/stream.ts";
 import { createStreams as createSimStreams } from "../fuzz/sim-streams.ts";
 import { createSharedThread } from "./shared-thread.ts";
-import { createServedTree, nativeHash } from "./stream-tree.ts";
+import { nativeHash, type ServedTree, treeSteps } from "./stream-tree.ts";
 import { createChunkVerifier } from "./stream-verifier.ts";
 import { createStreams, providerOf } from "./streams.ts";
 
@@ -76,12 +76,11 @@ const provider =
     return bytes === null ? null : providerOf(bytes);
   };
 
+const IN_MEMORY: Create = (emit, provide) =>
+  createStreams({ serving: createSharedThread(), emit, provide: provider(provide), directory: null });
+
 const IMPLEMENTATIONS: readonly (readonly [string, Create])[] = [
-  [
-    "in memory",
-    (emit, provide) =>
-      createStreams({ serving: createSharedThread(), emit, provide: provider(provide), directory: null }),
-  ],
+  ["in memory", IN_MEMORY],
   [
     "in files",
     (emit, provide) =>
@@ -269,14 +268,74 @@ function piecesOf(chunks: number) {
   return all;
 }
 
+function treeOf(data: Uint8Array): ServedTree {
+  const steps = treeSteps(providerOf(data));
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+const ledgers = new Map<number, Uint8Array>();
+
+/** Four chunks each. */
+function dataAt(at: number): Uint8Array {
+  const data = ledgers.get(at) ?? new Uint8Array(4 * CHUNK_BYTES).fill(at);
+  ledgers.set(at, data);
+  return data;
+}
+
+const rootsAt = new Map<Hash, number>();
+
+function rootAt(at: number): Hash {
+  const root = streamRootOf(dataAt(at), nativeHash);
+  rootsAt.set(root, at);
+  return root;
+}
+
+/** Streams on a thread that has one turn at a time, when the test gives it. */
+function slowly() {
+  const events: StreamEvent[] = [];
+  const later: (() => void)[] = [];
+  /** Which chunks were read of each, to be hashed or sent. */
+  const provided = new Map<Hash, number[]>();
+  let [nowMs, copies] = [0, 0];
+  const streams = createStreams({
+    serving: createSharedThread({ clock: () => ++nowMs * 1_000, later: (run) => later.push(run) }),
+    emit: (event) => events.push(event),
+    provide: (root) => {
+      const { size, read } = providerOf(dataAt(rootsAt.get(root) ?? 0));
+      const indices = provided.get(root) ?? [];
+      provided.set(root, indices);
+      copies += 1;
+      return {
+        size,
+        read: (index) => {
+          indices.push(index);
+          return read(index);
+        },
+      };
+    },
+    directory: null,
+  });
+  const work = (isEnough: () => boolean = () => false): void => {
+    while (!isEnough()) {
+      const run = later.shift();
+      if (run === undefined) return;
+      run();
+    }
+  };
+  return { streams, events, work, provided, copies: () => copies };
+}
+
 describe("streams of the service", () => {
-  test("the native hash and the tree of views are those of the core, for every number of chunks", async () => {
+  test("the native hash and the tree of views are those of the core, for every number of chunks", () => {
     expect(Buffer.from(nativeHash("a label", Uint8Array.of(1), Uint8Array.of(2, 3)))).toEqual(
       Buffer.from(hash("a label", Uint8Array.of(1), Uint8Array.of(2, 3))),
     );
     for (let chunks = 1; chunks <= 17; chunks++) {
       const data = randomBytes((chunks - 1) * CHUNK_BYTES + 1 + (chunks % 3));
-      const tree = await createServedTree(providerOf(data), chunks);
+      const tree = treeOf(data);
       const oracle = createTree(leafHashes(data, nativeHash), nativeHash);
       expect(tree.manifest).toEqual(manifestOf(data, nativeHash));
       for (let index = 0; index < chunks; index++) {
@@ -314,15 +373,17 @@ describe("streams of the service", () => {
 
   test("a large stream is hashed in slices: everything else runs meanwhile", async () => {
     const large = Buffer.alloc(64 * 2 ** 20, 7);
+    const root = streamRootOf(large, nativeHash);
+    const { streams, events, until } = subjectOf(IN_MEMORY, () => large);
     let turns = 0;
-    let isHashing = true;
     const count = (): void => {
       turns += 1;
-      if (isHashing) setImmediate(count);
+      if (events.length === 0) setImmediate(count);
     };
     setImmediate(count);
-    await createServedTree(providerOf(large), chunkCount(BigInt(large.length)));
-    isHashing = false;
+    streams.open(A, 0, root);
+    await until(1);
+    expect(events[0]).toMatchObject({ manifest: manifestOf(large, nativeHash) });
     expect(turns).toBeGreaterThan(10);
   });
 
@@ -386,6 +447,84 @@ describe("streams of the service", () => {
     streams.open(A, 100, second);
     await quiet();
     expect(reads.get(second)).toBe(2);
+  });
+
+  test("a Request that is cancelled before its turn costs nothing (P26)", () => {
+    const { streams, events, work, provided } = slowly();
+    for (let id = 0; id < 580; id++) {
+      streams.open(A, id, rootAt(id % 290));
+      streams.close(A, id);
+    }
+    work();
+    expect([...provided.keys()]).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  test("a tree that nobody waits for any more is not made to its end, and never twice at once (P26)", () => {
+    const { streams, events, work, provided } = slowly();
+    const [root, reads] = [rootAt(0), provided];
+    for (let id = 0; id < 5; id++) {
+      streams.open(A, id, root);
+      work(() => (reads.get(root)?.length ?? 0) >= 2 * (id + 1));
+      streams.close(A, id);
+    }
+    work();
+    // Each began anew, when the one before had been left.
+    expect(reads.get(root)).toEqual([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+    expect(events).toEqual([]);
+  });
+
+  test("a tree is made for all who wait, as long as one of them does, of one copy of the data (P26)", () => {
+    const { streams, events, work, provided, copies } = slowly();
+    const root = rootAt(0);
+    streams.open(A, 0, root);
+    streams.open(B, 7, root);
+    work(() => provided.get(root)?.length === 2);
+    streams.close(A, 0);
+    work();
+    expect(provided.get(root)).toEqual([0, 1, 2, 3]);
+    expect(events).toMatchObject([
+      { attemptId: B, streamId: 7, manifest: manifestOf(dataAt(0), nativeHash) },
+    ]);
+    streams.open(A, 1, root);
+    work();
+    expect(events[1]).toMatchObject({
+      attemptId: A,
+      streamId: 1,
+      manifest: manifestOf(dataAt(0), nativeHash),
+    });
+    expect(copies()).toBe(1);
+  });
+
+  test("at most so many roots are in memory at once: one more is answered None until a place is free (P26)", () => {
+    const { streams, events, work } = slowly();
+    const isHere = (): readonly boolean[] =>
+      events.flatMap((event) => (event.type === "event/streamOpened" ? [event.manifest !== null] : []));
+    for (let at = 0; at <= STREAM_ROOTS_MAX; at++) streams.open((at + 1) as AttemptId, 0, rootAt(at));
+    work();
+    expect(isHere().filter((has) => has)).toHaveLength(STREAM_ROOTS_MAX);
+    expect(isHere()).toHaveLength(STREAM_ROOTS_MAX + 1);
+    // Of the others everybody may still have one.
+    streams.open(A, 1, rootAt(3));
+    work();
+    expect(isHere().at(-1)).toBe(true);
+    streams.close(2 as AttemptId, 0);
+    streams.open(A, 2, rootAt(STREAM_ROOTS_MAX));
+    work();
+    expect(isHere().at(-1)).toBe(true);
+  });
+
+  test("who asks for a ledger and goes away pays for it before the next, while others are served (P26)", () => {
+    const { streams, events, work, copies } = slowly();
+    streams.open(B, 0, rootAt(0));
+    work();
+    streams.open(A, 0, rootAt(1));
+    work(() => copies() === 2);
+    streams.close(A, 0);
+    streams.open(A, 1, rootAt(2));
+    for (let index = 0; index < 3; index++) streams.loadChunk(B, 0, rootAt(0), index);
+    work(() => copies() === 3);
+    expect(events.filter(({ type }) => type === "event/chunkLoaded")).toHaveLength(3);
   });
 
   test("a provider that has something else, or cannot be read, is as good as none", async () => {

@@ -2,12 +2,12 @@ import { rmSync } from "node:fs";
 import type { StreamEvent } from "../core/actions.ts";
 import type { Manifest } from "../core/channels/streaming-rpc.ts";
 import type { AttemptId, Hash } from "../core/ids.ts";
-import { CHUNK_BYTES, STREAM_TREES_MAX } from "../core/limits.ts";
+import { CHUNK_BYTES } from "../core/limits.ts";
 import type { ChunkOutcome, LoadedChunk, Provider, ReceivedChunk, Streams } from "../core/services.ts";
-import { chunkCount, verifyManifest } from "../core/stream.ts";
+import { chunkCount } from "../core/stream.ts";
 import { type ChunkStore, createFileStore, createMemoryStore } from "./chunk-stores.ts";
+import { createServedRoots, type RootUser, type ServedData } from "./served-roots.ts";
 import type { SharedThread } from "./shared-thread.ts";
-import { createServedTree, nativeHash, type ServedTree } from "./stream-tree.ts";
 import { type ChunkVerifier, createChunkVerifier } from "./stream-verifier.ts";
 
 export interface StreamsOptions {
@@ -28,18 +28,10 @@ export interface NodeStreams extends Streams {
   release(): void;
 }
 
-/** The tree of one root, for any number of peers. Nothing here keeps the data itself. */
-interface Served {
-  /** Null if what was provided turned out to be something else, or could not be read. */
-  readonly tree: Promise<ServedTree | null>;
-  users: number;
-}
-
-/** An open stream: its tree is there as soon as `event/streamOpened` was emitted. */
-interface Open {
-  readonly provider: Provider;
-  readonly served: Served;
-  tree: ServedTree | null;
+/** An open stream. Its data is there as soon as `event/streamOpened` was emitted. */
+interface Open extends RootUser {
+  readonly root: Hash;
+  data: ServedData | null;
 }
 
 interface ReceivedStream {
@@ -51,55 +43,33 @@ interface ReceivedStream {
 
 /** Streams of a node: hashed by OpenSSL, served from the owners of the data, received into one piece. */
 export function createStreams({ emit, provide, serving, directory }: StreamsOptions): NodeStreams {
-  const trees = new Map<Hash, Served>();
+  const roots = createServedRoots({ provide, serving });
   const streams = new Map<string, Open>();
   const downloads = new Map<Hash, ReceivedStream>();
   // What an earlier process has left behind.
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
 
-  /** A root that is served already, or was lately, is not hashed again; what is in nobody's use is forgotten first. */
-  const serve = (root: Hash, provider: Provider): Served => {
-    const served = trees.get(root) ?? { tree: treeOf(root, provider), users: 0 };
-    trees.delete(root);
-    trees.set(root, served);
-    for (const [other, { users }] of trees) {
-      if (trees.size <= STREAM_TREES_MAX) break;
-      if (users === 0 && other !== root) trees.delete(other);
-    }
-    return served;
-  };
-
   const open: Streams["open"] = (attemptId, streamId, root) => {
-    const opened = (tree: ServedTree | null): void =>
-      emit({ type: "event/streamOpened", attemptId, streamId, manifest: tree?.manifest ?? null });
-    const provider = provide(root);
-    if (provider === null) {
-      queueMicrotask(() => opened(null));
-      return;
-    }
-    const served = serve(root, provider);
-    served.users += 1;
-    const stream: Open = { provider, served, tree: null };
-    streams.set(nameOf(attemptId, streamId), stream);
-    // Outside of the promise: an error thrown by the core must reach the composition root.
-    void served.tree.then((tree) => setImmediate(() => finishOpening(tree)));
-    const finishOpening = (tree: ServedTree | null): void => {
+    const name = nameOf(attemptId, streamId);
+    const found = (data: ServedData | null): void => {
       // The peer may not have waited.
-      if (streams.get(nameOf(attemptId, streamId)) !== stream) return;
-      stream.tree = tree;
-      if (tree === null) {
-        close(attemptId, streamId);
-        trees.delete(root);
-      }
-      opened(tree);
+      if (streams.get(name) !== stream) return;
+      stream.data = data;
+      if (data === null) streams.delete(name);
+      emit({ type: "event/streamOpened", attemptId, streamId, manifest: data?.tree.manifest ?? null });
     };
+    const stream: Open = { attemptId, root, found, data: null };
+    streams.set(name, stream);
+    roots.enter(root, stream);
   };
 
   const close: Streams["close"] = (attemptId, streamId) => {
-    const stream = streams.get(nameOf(attemptId, streamId));
+    const name = nameOf(attemptId, streamId);
+    const stream = streams.get(name);
     if (stream === undefined) return;
-    stream.served.users -= 1;
-    streams.delete(nameOf(attemptId, streamId));
+    streams.delete(name);
+    stream.data = null;
+    roots.leave(stream.root, stream);
   };
 
   /** What it is kept in is made with its first chunk. */
@@ -170,19 +140,9 @@ export const providerOf = (bytes: Uint8Array): Provider => ({
 
 const nameOf = (attemptId: AttemptId, streamId: number): string => `${attemptId} ${streamId}`;
 
-/** Serving what does not hash to its root would be our own violation. */
-async function treeOf(root: Hash, provider: Provider): Promise<ServedTree | null> {
+function load({ data }: Open, index: number): LoadedChunk | null {
   try {
-    const tree = await createServedTree(provider, chunkCount(BigInt(provider.size)));
-    return verifyManifest(root, tree.manifest, nativeHash) ? tree : null;
-  } catch {
-    return null;
-  }
-}
-
-function load({ provider, tree }: Open, index: number): LoadedChunk | null {
-  try {
-    return tree === null ? null : { data: provider.read(index), proof: tree.proofOf(index) };
+    return data === null ? null : { data: data.provider.read(index), proof: data.tree.proofOf(index) };
   } catch {
     return null;
   }

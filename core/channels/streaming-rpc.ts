@@ -14,6 +14,7 @@ import {
 } from "../codec/schema.ts";
 import type { Hash } from "../ids.ts";
 import { CHUNK_BYTES, CHUNK_PROOF_MAX } from "../limits.ts";
+import type { Budget } from "./control.ts";
 
 const manifestSchema = struct({ size: u64, merkleRoot: hex(32) });
 /** What a root stands for; it hashes to it. */
@@ -42,6 +43,8 @@ export interface StreamingChannel {
   readonly theirNextId: number;
   /** What we serve to the peer, one stream at a time. */
   readonly theirs: ServedStream | null;
+  /** Streams that the peer may still open; null until it has asked for one. */
+  readonly requestBudget: Budget | null;
 }
 
 export interface ServedStream {
@@ -57,4 +60,9 @@ export interface ServedStream {
   readonly activeMs: number;
 }
 
-export const freshStreaming = (): StreamingChannel => ({ nextId: 0, theirNextId: 0, theirs: null });
+export const freshStreaming = (): StreamingChannel => ({
+  nextId: 0,
+  theirNextId: 0,
+  theirs: null,
+  requestBudget: null,
+});

@@ -28,7 +28,7 @@ function setup(): { model: Model; real: Real } {
   const peer = readyPeer(world.node, "peer 0");
   world.look();
   return {
-    model: { nowMs: world.node.nowMs, theirNextId: 0, stream: null },
+    model: model.freshServing(world.node.nowMs),
     real: { ...world, peer, peers: 0 },
   };
 }
@@ -66,7 +66,7 @@ function compare(expected: Model, real: Real, { words, reason }: Said): void {
   real.peers += 1;
   real.peer = readyPeer(real.node, `peer ${real.peers}`);
   real.look();
-  Object.assign(expected, { theirNextId: 0, stream: null });
+  Object.assign(expected, model.freshServing(expected.nowMs));
 }
 
 type Command = fc.Command<Model, Real>;
@@ -175,6 +175,22 @@ const cancel = beside.map((by) =>
   }),
 );
 
+/** What used to cost a ledger each. */
+const giveUp = fc.integer({ min: 1, max: 20 }).map((times) =>
+  command<Model, Real>(`${times} Requests that are cancelled`, (expected, real) => {
+    const end = (): void => {
+      const id = expected.stream?.id;
+      if (id !== undefined) hear(expected, real, model.cancelled(expected, id), { tag: "cancel", id });
+    };
+    end();
+    for (let time = 0; time < times; time++) {
+      const id = expected.theirNextId;
+      hear(expected, real, model.requested(expected, id), { tag: "request", id, root: SNAPSHOT.root });
+      end();
+    }
+  }),
+);
+
 const wait = fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 5_000, max: 40_000 })).map((ms) =>
   command<Model, Real>(`${ms} ms`, (expected, real) => {
     for (const endMs = expected.nowMs + ms; expected.nowMs < endMs; ) {
@@ -199,6 +215,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
   loaded,
   loaded,
   wait,
+  giveUp,
   fc.oneof(cancel, next(true), request, oneTooMany),
 ];
 

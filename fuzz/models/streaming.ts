@@ -3,6 +3,8 @@ import {
   STREAM_OPEN_TIMEOUT_MS,
   STREAM_OUTSTANDING_MAX,
   STREAM_PATIENCE_MS,
+  STREAM_REQUESTS_BURST,
+  STREAM_REQUESTS_PER_SECOND,
   STREAM_TIMEOUT_MS,
 } from "../../core/limits.ts";
 import type { Reason } from "../../core/reasons.ts";
@@ -13,6 +15,9 @@ export interface ServingModel {
   nowMs: number;
   theirNextId: number;
   stream: Served | null;
+  /** Streams that the peer might still open at this time. */
+  left: number;
+  leftMs: number;
 }
 
 interface Served {
@@ -32,6 +37,10 @@ export function requested(model: ServingModel, id: number): Said {
   if (model.stream !== null) return fault("overLimit");
   if (id !== model.theirNextId) return fault("badState");
   model.theirNextId += 1;
+  const { left, leftMs, nowMs } = model;
+  const now = Math.min(STREAM_REQUESTS_BURST, left + ((nowMs - leftMs) / 1_000) * STREAM_REQUESTS_PER_SECOND);
+  if (now < 1) return words(`manifest ${id} false`);
+  Object.assign(model, { left: now - 1, leftMs: nowMs });
   model.stream = { id, chunks: null, permitted: [], activeMs: model.nowMs };
   return words(`open ${id}`);
 }
@@ -88,6 +97,15 @@ function endServing(model: ServingModel, { id }: Served, isOurs: boolean): Said 
   model.stream = null;
   return words(...(isOurs ? [`cancel ${id}`] : []), `close ${id}`);
 }
+
+/** A peer that has just come. */
+export const freshServing = (nowMs: number): ServingModel => ({
+  nowMs,
+  theirNextId: 0,
+  stream: null,
+  left: STREAM_REQUESTS_BURST,
+  leftMs: nowMs,
+});
 
 // Fetching
 

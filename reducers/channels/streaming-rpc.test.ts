@@ -9,6 +9,8 @@ import {
   STREAM_IDLE_MS,
   STREAM_OPEN_TIMEOUT_MS,
   STREAM_OUTSTANDING_MAX,
+  STREAM_REQUESTS_BURST,
+  STREAM_REQUESTS_PER_SECOND,
 } from "../../core/limits.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { freshRequestId, party, type TestNode, testNode } from "../testing/node.ts";
@@ -126,6 +128,30 @@ describe("streaming rpc: serving", () => {
     expect([...node.state.deadlines.byName.keys()].filter((name) => name.startsWith("stream"))).toEqual([]);
     expect(effectOf(say(request(1)).effects, "effect/openStream").streamId).toBe(1);
     expect(sent(opened(1), attemptId)).toEqual(["manifest"]);
+  });
+
+  test("beyond a burst of 16, Requests that cost us a ledger each are answered None until 5 s have passed (P26)", () => {
+    const { node, peer, say } = bench();
+    const { attemptId } = peer;
+    const openings = (result: Result): number => effectsOf(result.effects, "effect/openStream").length;
+    let id = 0;
+    for (; id < STREAM_REQUESTS_BURST; id++) {
+      expect(openings(say(request(id)))).toBe(1);
+      say(cancel(id));
+    }
+    for (; id < 100; id++) {
+      const refused = say(request(id));
+      expect(refused.effects.map(({ type }) => type)).toEqual(["effect/send"]);
+      expect(streamedTo(refused.effects, attemptId)).toEqual([{ tag: "manifest", id, manifest: null }]);
+      expect(liveOf(node, peer)?.streaming?.theirs).toBeNull();
+    }
+    node.pass(1_000 / STREAM_REQUESTS_PER_SECOND);
+    expect(openings(say(request(id)))).toBe(1);
+    say(cancel(id));
+    expect(openings(say(request(id + 1)))).toBe(0);
+    // Each peer has its own.
+    const other = readyPeer(node, "other");
+    expect(openings(sayStream(node, other.attemptId, request(0)))).toBe(1);
   });
 
   test("ends with the requester's Cancel, and everything the service still says of it is dropped", () => {

@@ -2,10 +2,17 @@ import type { StreamAction } from "../../core/actions/stream.ts";
 import type { StreamEvent } from "../../core/actions.ts";
 import type { ServedStream, StreamingChannel, StreamingMessage } from "../../core/channels/streaming-rpc.ts";
 import type { AttemptId, PeerId } from "../../core/ids.ts";
-import { STREAM_IDLE_MS, STREAM_OPEN_TIMEOUT_MS, STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
+import {
+  STREAM_IDLE_MS,
+  STREAM_OPEN_TIMEOUT_MS,
+  STREAM_OUTSTANDING_MAX,
+  STREAM_REQUESTS_BURST,
+  STREAM_REQUESTS_PER_SECOND,
+} from "../../core/limits.ts";
 import type { LivePeer, State } from "../../core/state.ts";
 import { chunkCount, verifyManifest } from "../../core/stream.ts";
 import { chunksOf } from "../../core/streams.ts";
+import { refill } from "../buckets.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { attemptOf, forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
 import { endDownload } from "../streams-ends.ts";
@@ -253,13 +260,30 @@ function serve(
   { effect }: Context,
 ): void {
   const activeMs = draft.timeMs;
+  const mayOpen = pay(draft, peerId);
   updateChannel(draft, peerId, "streaming", (channel) => {
     channel.theirNextId = id + 1;
-    channel.theirs = { id, root, chunks: null, permitted: [], isLoading: false, activeMs };
+    if (mayOpen) channel.theirs = { id, root, chunks: null, permitted: [], isLoading: false, activeMs };
   });
+  if (!mayOpen) {
+    effect(sending(attemptId, { tag: "manifest", id, manifest: null }));
+    return;
+  }
   effect({ type: "effect/openStream", attemptId, streamId: id, root });
   endIdleAt(draft, peerId, attemptId, draft.timeMs + STREAM_OPEN_TIMEOUT_MS);
 }
+
+/** Takes what opening a stream costs from the peer's bucket; false if that is empty. */
+function pay(draft: StateDraft, peerId: PeerId): boolean {
+  const budget = refill(channelOf(draft, peerId)?.requestBudget ?? undefined, REQUESTS, draft.timeMs);
+  if (budget.tokens < 1) return false;
+  updateChannel(draft, peerId, "streaming", (channel) => {
+    channel.requestBudget = { tokens: budget.tokens - 1, atMs: budget.atMs };
+  });
+  return true;
+}
+
+const REQUESTS = { burst: STREAM_REQUESTS_BURST, perSecond: STREAM_REQUESTS_PER_SECOND };
 
 function permit(
   draft: StateDraft,

@@ -1,5 +1,6 @@
 import { type DataChannel, PeerConnection, type RtcConfig } from "node-datachannel";
 import type { TransportEvent } from "../../core/actions.ts";
+import { isServed } from "../../core/channels/served.ts";
 import { CHANNEL_NAMES, CHANNELS, type ChannelName } from "../../core/channels/table.ts";
 import type { AttemptId } from "../../core/ids.ts";
 import {
@@ -28,7 +29,7 @@ export interface Traffic {
   readonly bytesOut: number;
 }
 
-/** More than any request, permit or Ping, and less than what is worth to be shared. */
+/** More than nearly any request or permit. Of what we ask for ourselves, what is larger is shared like an answer. */
 const SMALL_BYTES = 2_048;
 
 interface Channel {
@@ -132,7 +133,7 @@ export class Connection {
       const channel = this.#channels.get(name);
       if (!channel?.opened) throw new Error(`message for channel ${name}, which is not open`);
       if (channel.blocked) channel.waiting.push(bytes);
-      else if (this.#mayLeave(name, bytes.length)) this.#write(channel, [bytes]);
+      else if (this.#mayLeave(name, bytes)) this.#write(channel, [bytes]);
       else this.#cap(channel, [bytes]);
     });
   }
@@ -288,12 +289,15 @@ export class Connection {
     this.#tell({ type: "event/channelBlocked", attemptId: this.#attemptId, channel: name });
   }
 
-  /** What is small leaves at once, and is counted: a Ping that waits is a peer lost, and a request that does is one late. */
-  #mayLeave(name: ChannelName, bytes: number): boolean {
+  /**
+   * What we ask for and permit is urgent: a request that waits is one late. What the peer is served takes its turns,
+   * however small: of small answers it may ask for many. A Ping never waits, for that would be a peer lost.
+   */
+  #mayLeave(name: ChannelName, bytes: Uint8Array): boolean {
     const { upload } = this.#options;
-    if (name !== "control" && bytes > SMALL_BYTES) return upload?.take(bytes) ?? true;
-    upload?.force(bytes);
-    return true;
+    if (upload === undefined) return true;
+    const isUrgent = bytes.length <= SMALL_BYTES && !isServed(name, bytes);
+    return (isUrgent && upload.takeUrgent(bytes.length)) || name === "control" || upload.take(bytes.length);
   }
 
   /** These messages wait for a turn; to the core that is a full channel. */

@@ -14,8 +14,8 @@ export interface Sender {
 export interface Upload {
   /** @returns true if so many bytes may leave at once; they are counted */
   take(bytes: number): boolean;
-  /** So many bytes leave even beyond the limit: the others wait longer. */
-  force(bytes: number): void;
+  /** The same for what is urgent: it leaves even while others wait, who then wait longer. */
+  takeUrgent(bytes: number): boolean;
   /** The sender gets turns until it has no more. */
   wait(sender: Sender): void;
   leave(sender: Sender): void;
@@ -31,26 +31,36 @@ export interface UploadOptions {
 
 /** What an idle node saves up, in time at full rate: so short that no second has 5 % too much. */
 const SAVED_MS = 40;
+/**
+ * Of the rate at most this share is used out of turn, saved up for so long: who waits has the other half, and with what is
+ * saved above no second has 5 % too much.
+ */
+const URGENT_SHARE = 0.5;
+const URGENT_SAVED_MS = 10;
 const TURN_MS_MIN = 5;
 /** Half of what the core grants a full channel before it takes the peer for stalled. */
 const WAITS_ON_EVERY_MS = 4_000;
 
 /**
- * Deficit round-robin over a bucket of tokens. The bucket may be overdrawn by what one turn allows, which later ones
- * wait for: so the rate is exact in the long run, whatever the sizes.
+ * Deficit round-robin over a bucket of tokens. The bucket may be overdrawn by what one turn allows and by a little that
+ * is urgent, which later turns wait for: so the rate is exact in the long run, whatever the sizes.
  */
 export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): Upload {
   const bytesPerMs = bytesPerSecond / 1_000;
   const savedMax = bytesPerMs * SAVED_MS;
   const turns = createTurns<Sender>(QUANTUM_BYTES);
+  const urgentMax = bytesPerMs * URGENT_SAVED_MS;
   let saved = savedMax;
+  let urgent = urgentMax;
   let refilledMs = clock();
   let toldMs = refilledMs;
   let isScheduled = false;
 
   function refill(): void {
     const nowMs = clock();
-    saved = Math.min(savedMax, saved + (nowMs - refilledMs) * bytesPerMs);
+    const gained = (nowMs - refilledMs) * bytesPerMs;
+    saved = Math.min(savedMax, saved + gained);
+    urgent = Math.min(urgentMax, urgent + gained * URGENT_SHARE);
     refilledMs = nowMs;
   }
 
@@ -87,9 +97,12 @@ export function createUpload({ bytesPerSecond, clock, after }: UploadOptions): U
       saved -= bytes;
       return true;
     },
-    force: (bytes) => {
+    takeUrgent: (bytes) => {
       refill();
+      if (urgent <= 0) return false;
+      urgent -= bytes;
       saved -= bytes;
+      return true;
     },
     wait: (sender) => {
       if (turns.size === 0) toldMs = clock();
