@@ -55,6 +55,8 @@ export interface Listener {
   readonly ask: () => Promise<ListenerUsage>;
   /** Processor time of it so far, microseconds. */
   readonly cpuUs: () => Promise<number>;
+  /** What requests have cost so far is not asked for. */
+  readonly forget: () => void;
 }
 
 export async function startListener(...args: readonly string[]): Promise<Listener> {
@@ -74,6 +76,7 @@ export async function startListener(...args: readonly string[]): Promise<Listene
     address: parsed.address,
     ask: async () => (await askFor("usage")) as ListenerUsage,
     cpuUs: async () => Number(await askFor("cpu")),
+    forget: () => listener.send("forget"),
   };
 }
 

@@ -16,6 +16,8 @@ import { median, print, rounded } from "./measure.ts";
 const FLOOD_S = 60;
 /** Besides, for what a refusal costs: honest dials cost a hundred times as much, and never twice the same. */
 const COST_S = 30;
+/** By then the last honest dial is taken down, and the code that it has changed is compiled again. */
+const SETTLE_S = 20;
 const QUIET_S = 15;
 const TURN_MS = 5;
 const LIVE_PEERS = 8;
@@ -29,7 +31,7 @@ export async function benchFlood(): Promise<void> {
 }
 
 async function flood(name: string, perSecond: number, addressOf: (number: number) => string): Promise<void> {
-  const { process: listener, address, ask, cpuUs } = await startListener("flood");
+  const { process: listener, address, ask, cpuUs, forget } = await startListener("flood");
   const live = await Promise.all(
     Array.from({ length: LIVE_PEERS }, (_, index) => dial(address, `21.${index}.0.1`)),
   );
@@ -75,6 +77,8 @@ async function flood(name: string, perSecond: number, addressOf: (number: number
   const reached = (await Promise.all(dials)).filter(Boolean).length;
   const after = await ask();
   const offersPerSecond = rounded(refused / FLOOD_S);
+  await play(SETTLE_S, perSecond);
+  forget();
   const flooded = await play(COST_S, perSecond);
   const { requestMsP99 } = await ask();
   const quiet = await play(QUIET_S, 0);

@@ -63,6 +63,10 @@ delay.enable();
 
 process.on("disconnect", () => process.exit());
 process.on("message", (wanted) => {
+  if (wanted === "forget") {
+    requestsMs = [];
+    return;
+  }
   if (wanted === "cpu") {
     process.send?.(cpuUs());
     return;
