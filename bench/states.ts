@@ -12,7 +12,7 @@ import { appendEntry, emptyPool, type NewEntry } from "../core/pool-log.ts";
 import { entryFor } from "../core/pools.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import { type Attempt, initialState, type Peer, type State } from "../core/state.ts";
-import { freshRecord } from "../reducers/record.ts";
+import { freshRecord } from "../reducers/fetch-record.ts";
 
 /** States of a given size, made directly: reaching them by inputs would take minutes. */
 

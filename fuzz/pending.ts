@@ -6,7 +6,7 @@ import { POOL_NAMES, type PoolName } from "../core/pools.ts";
 import type { LivePeer, State } from "../core/state.ts";
 import { isGateOpen } from "../reducers/gate.ts";
 import { floorOf } from "../reducers/pools.ts";
-import { isBelowOurs } from "../reducers/sync-pursuit.ts";
+import { isBelowOurs } from "../reducers/sync/pursuit.ts";
 import type { Clock } from "./sim-clock.ts";
 import type { SimNode } from "./sim-node.ts";
 

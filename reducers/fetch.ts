@@ -21,8 +21,8 @@ import type { CommandResult, ItemBytes } from "../core/services.ts";
 import { SortedMap } from "../core/sorted-map.ts";
 import type { Batch, Fetch, Promptness, State } from "../core/state.ts";
 import { canRequest, openRequest } from "./channels/rpc.ts";
+import { noteAsked, notePromptness, noteWithheld } from "./fetch-record.ts";
 import { forgetUnheld, isWanted, put } from "./pools.ts";
-import { noteAsked, notePromptness, noteWithheld } from "./record.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { forgetWake, liveAttempt, livePeer, updateLive, updatePermits, wakeAt } from "./state.ts";
 

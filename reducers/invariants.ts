@@ -19,8 +19,8 @@ import { requestedHashes } from "./fetch.ts";
 import { isGateOpen } from "./gate.ts";
 import { bannedUntil, closedUntil } from "./penalties.ts";
 import { checkSignaling, isSignalingDeadline } from "./signaling/invariants.ts";
-import { checkStreams, isStreamDeadline } from "./streams-invariants.ts";
-import { checkSync } from "./sync-invariants.ts";
+import { checkStreams, isStreamDeadline } from "./streams/invariants.ts";
+import { checkSync } from "./sync/invariants.ts";
 
 /**
  * What holds of every state between two inputs, whatever came before. The check remembers nothing; each rule is

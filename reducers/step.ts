@@ -23,8 +23,8 @@ import type { Rules } from "./rules.ts";
 import { serving } from "./serve.ts";
 import { signaling } from "./signaling/rules.ts";
 import { signals } from "./signals.ts";
-import { streamsFetch } from "./streams-fetch.ts";
-import { sync } from "./sync.ts";
+import { streamsFetch } from "./streams/fetch.ts";
+import { sync } from "./sync/rules.ts";
 import { work } from "./work.ts";
 
 const tick: Rules<Tick> = {

@@ -22,7 +22,7 @@ import type { ChosenJob, WorkCounts } from "../core/work.ts";
 import { put } from "./pools.ts";
 import type { Context, Rules, StateDraft } from "./rules.ts";
 import { wakeAt } from "./state.ts";
-import { isCatchingUp } from "./sync-pursuit.ts";
+import { isCatchingUp } from "./sync/pursuit.ts";
 
 /**
  * What a node makes itself. A producer makes blocks out of its pools in the slots that are its own. A worker makes

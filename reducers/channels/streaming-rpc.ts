@@ -15,9 +15,9 @@ import { chunksOf } from "../../core/streams.ts";
 import { refill } from "../buckets.ts";
 import type { Context, Rules, StateDraft } from "../rules.ts";
 import { attemptOf, forgetWake, liveAttempt, livePeer, updateChannel, wakeAt } from "../state.ts";
-import { endDownload } from "../streams-ends.ts";
-import { acceptChunk, acceptManifest, loseSource, sourceEnded, sourceOf } from "../streams-fetch.ts";
-import { sending } from "../streams-sources.ts";
+import { endDownload } from "../streams/ends.ts";
+import { acceptChunk, acceptManifest, loseSource, sourceEnded, sourceOf } from "../streams/fetch.ts";
+import { sending } from "../streams/sources.ts";
 import { ignore } from "./ignored.ts";
 import { accuse, type Violation } from "./violation.ts";
 

@@ -1,16 +1,16 @@
-import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
-import type { Effect } from "../core/effects.ts";
-import type { AttemptId, PeerId } from "../core/ids.ts";
+import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
+import type { Effect } from "../../core/effects.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
 import {
   STREAM_NEXT_MIN,
   STREAM_OUTSTANDING_MAX,
   STREAM_PATIENCE_MS,
   STREAM_TIMEOUT_MS,
-} from "../core/limits.ts";
-import type { LivePeer } from "../core/state.ts";
-import { addChunk, chunksOf, type Source, takeRun } from "../core/streams.ts";
-import type { Context, StateDraft } from "./rules.ts";
-import { liveAttempt, updateChannel, wakeAt } from "./state.ts";
+} from "../../core/limits.ts";
+import type { LivePeer } from "../../core/state.ts";
+import { addChunk, chunksOf, type Source, takeRun } from "../../core/streams.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { liveAttempt, updateChannel, wakeAt } from "../state.ts";
 
 /** 7.8: who is asked for which chunks of a download. */
 

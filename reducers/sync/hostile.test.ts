@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { bodyRoot, type Tip } from "../core/block.ts";
-import type { RpcResponse } from "../core/channels/rpc.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import type { Hash } from "../core/ids.ts";
-import { SYNC_STALLED_MS } from "../core/limits.ts";
-import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
-import { response, say } from "./testing/messages.ts";
-import { liveOf, type TestPeer } from "./testing/peers.ts";
-import { effectsOf } from "./testing/results.ts";
+import { bodyRoot, type Tip } from "../../core/block.ts";
+import type { RpcResponse } from "../../core/channels/rpc.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import type { Hash } from "../../core/ids.ts";
+import { SYNC_STALLED_MS } from "../../core/limits.ts";
+import { bytes32, CHAIN, childOf, headerOf } from "../testing/chain.ts";
+import { response, say } from "../testing/messages.ts";
+import { liveOf, type TestPeer } from "../testing/peers.ts";
+import { effectsOf } from "../testing/results.ts";
 import {
   blockOn,
   chainOn,
@@ -18,7 +18,7 @@ import {
   type Server,
   silent,
   type World,
-} from "./testing/sync.ts";
+} from "../testing/sync.ts";
 
 const GENESIS = CHAIN.genesis;
 const last = (tips: readonly Tip[]): Tip => tips.at(-1) as Tip;

@@ -1,11 +1,11 @@
-import type { SyncAction } from "../core/actions/sync.ts";
-import type { ChainEvent } from "../core/actions.ts";
-import type { Tip } from "../core/block.ts";
-import { SortedMap } from "../core/sorted-map.ts";
-import type { Path, SnapshotStage } from "../core/sync.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { enterBlocks } from "./sync-blocks.ts";
-import { progress, stageOf } from "./sync-pursuit.ts";
+import type { SyncAction } from "../../core/actions/sync.ts";
+import type { ChainEvent } from "../../core/actions.ts";
+import type { Tip } from "../../core/block.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
+import type { Path, SnapshotStage } from "../../core/sync.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { enterBlocks } from "./blocks.ts";
+import { progress, stageOf } from "./pursuit.ts";
 
 /** 7.8: a node that has fallen too far behind streams the ledger of an ancestor and goes on from there. */
 

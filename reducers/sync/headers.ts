@@ -1,18 +1,18 @@
-import type { ChainEvent } from "../core/actions.ts";
-import { type BlockHeader, type Tip, tipOf } from "../core/block.ts";
-import type { RpcRequest, RpcResponse } from "../core/channels/rpc.ts";
-import type { PeerId } from "../core/ids.ts";
-import { ANCESTRY_MAX, SNAPSHOT_DEPTH, SYNC_HEADERS_MAX } from "../core/limits.ts";
-import { SortedMap } from "../core/sorted-map.ts";
-import type { State } from "../core/state.ts";
-import type { HeadersStage, Path, Pursuit, WalkOutcome } from "../core/sync.ts";
-import { accuse } from "./channels/violation.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { livePeer } from "./state.ts";
-import { enterBlocks } from "./sync-blocks.ts";
-import { drawCheckId, progress, stageOf, updatePursuit } from "./sync-pursuit.ts";
-import { ask, beginRound, isAnybodyLeft, isAskedRecently } from "./sync-servers.ts";
-import { enterSnapshot } from "./sync-snapshot.ts";
+import type { ChainEvent } from "../../core/actions.ts";
+import { type BlockHeader, type Tip, tipOf } from "../../core/block.ts";
+import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import type { PeerId } from "../../core/ids.ts";
+import { ANCESTRY_MAX, SNAPSHOT_DEPTH, SYNC_HEADERS_MAX } from "../../core/limits.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
+import type { State } from "../../core/state.ts";
+import type { HeadersStage, Path, Pursuit, WalkOutcome } from "../../core/sync.ts";
+import { accuse } from "../channels/violation.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { livePeer } from "../state.ts";
+import { enterBlocks } from "./blocks.ts";
+import { drawCheckId, progress, stageOf, updatePursuit } from "./pursuit.ts";
+import { ask, beginRound, isAnybodyLeft, isAskedRecently } from "./servers.ts";
+import { enterSnapshot } from "./snapshot.ts";
 
 /** 7.3: from the announced header, which is checked first, down to a block that we have. */
 

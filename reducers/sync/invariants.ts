@@ -1,8 +1,8 @@
-import type { Hash, PeerId } from "../core/ids.ts";
-import { INVALID_BLOCKS_MAX, SYNC_AHEAD_MAX, SYNC_HEADERS_MAX, TIPS_LEFT_MAX } from "../core/limits.ts";
-import type { LivePeer, State } from "../core/state.ts";
-import type { Path, Pursuit } from "../core/sync.ts";
-import { receivedTips } from "./sync-pursuit.ts";
+import type { Hash, PeerId } from "../../core/ids.ts";
+import { INVALID_BLOCKS_MAX, SYNC_AHEAD_MAX, SYNC_HEADERS_MAX, TIPS_LEFT_MAX } from "../../core/limits.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import type { Path, Pursuit } from "../../core/sync.ts";
+import { receivedTips } from "./pursuit.ts";
 
 /** What always holds of best-tip and sync: part of invariants.ts. */
 

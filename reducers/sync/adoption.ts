@@ -1,17 +1,17 @@
-import type { ChainEvent } from "../core/actions.ts";
-import { type Tip, tipOf } from "../core/block.ts";
-import type { TipChange } from "../core/chain.ts";
-import type { ChainState } from "../core/chain-state.ts";
-import type { PeerId } from "../core/ids.ts";
-import { BLOCKS_KEPT_MIN, TIPS_LEFT_MAX } from "../core/limits.ts";
-import { POOL_NAMES } from "../core/pools.ts";
-import type { State } from "../core/state.ts";
-import { isGateOpen } from "./gate.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { endPursuit, forgetUnannounced, settleAllDecided } from "./sync-candidates.ts";
-import { forgetBlocks, isCrowded } from "./sync-forgetting.ts";
-import { isWanted, updateSync } from "./sync-pursuit.ts";
-import { noteProduced } from "./work.ts";
+import type { ChainEvent } from "../../core/actions.ts";
+import { type Tip, tipOf } from "../../core/block.ts";
+import type { TipChange } from "../../core/chain.ts";
+import type { ChainState } from "../../core/chain-state.ts";
+import type { PeerId } from "../../core/ids.ts";
+import { BLOCKS_KEPT_MIN, TIPS_LEFT_MAX } from "../../core/limits.ts";
+import { POOL_NAMES } from "../../core/pools.ts";
+import type { State } from "../../core/state.ts";
+import { isGateOpen } from "../gate.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { noteProduced } from "../work.ts";
+import { endPursuit, forgetUnannounced, settleAllDecided } from "./candidates.ts";
+import { forgetBlocks, isCrowded } from "./forgetting.ts";
+import { isWanted, updateSync } from "./pursuit.ts";
 
 /** An applied block becomes our best tip, and everybody is told (7.3). */
 

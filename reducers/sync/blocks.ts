@@ -1,25 +1,18 @@
-import type { ChainEvent } from "../core/actions.ts";
-import { blockHash, bodyRoot } from "../core/block.ts";
-import type { RpcRequest, RpcResponse } from "../core/channels/rpc.ts";
-import type { Hash, PeerId } from "../core/ids.ts";
-import { SYNC_AHEAD_MAX } from "../core/limits.ts";
-import { SortedMap } from "../core/sorted-map.ts";
-import type { State } from "../core/state.ts";
-import type { BlocksStage, Path, Pursuit, SyncBlock } from "../core/sync.ts";
-import { accuse } from "./channels/violation.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { livePeer } from "./state.ts";
-import { forgetBlocks, isCrowded } from "./sync-forgetting.ts";
-import { askItems } from "./sync-items.ts";
-import { progress, stageOf, updateBlock, updatePursuit, updateSync } from "./sync-pursuit.ts";
-import {
-  ask,
-  beginRound,
-  isAnybodyFree,
-  isAnybodyLeft,
-  isAskedRecently,
-  type Round,
-} from "./sync-servers.ts";
+import type { ChainEvent } from "../../core/actions.ts";
+import { blockHash, bodyRoot } from "../../core/block.ts";
+import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import type { Hash, PeerId } from "../../core/ids.ts";
+import { SYNC_AHEAD_MAX } from "../../core/limits.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
+import type { State } from "../../core/state.ts";
+import type { BlocksStage, Path, Pursuit, SyncBlock } from "../../core/sync.ts";
+import { accuse } from "../channels/violation.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { livePeer } from "../state.ts";
+import { forgetBlocks, isCrowded } from "./forgetting.ts";
+import { askItems } from "./items.ts";
+import { progress, stageOf, updateBlock, updatePursuit, updateSync } from "./pursuit.ts";
+import { ask, beginRound, isAnybodyFree, isAnybodyLeft, isAskedRecently, type Round } from "./servers.ts";
 
 /** 7.3, 7.7: the blocks of the path are fetched in parallel, a few ahead of the one that is applied next. */
 

@@ -1,8 +1,8 @@
-import type { Hash } from "../core/ids.ts";
-import { BLOCKS_FORGOTTEN_MAX, SIDE_BLOCKS_MAX } from "../core/limits.ts";
-import type { State } from "../core/state.ts";
-import type { Context, StateDraft } from "./rules.ts";
-import { stageOf } from "./sync-pursuit.ts";
+import type { Hash } from "../../core/ids.ts";
+import { BLOCKS_FORGOTTEN_MAX, SIDE_BLOCKS_MAX } from "../../core/limits.ts";
+import type { State } from "../../core/state.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { stageOf } from "./pursuit.ts";
 
 /**
  * Which applied blocks are kept: the best chain as deep as anybody may ask for or it may be undone, and beside it a

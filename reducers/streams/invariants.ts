@@ -1,8 +1,8 @@
-import type { AttemptId, PeerId } from "../core/ids.ts";
-import { STREAM_NEXT_MIN, STREAM_OUTSTANDING_MAX } from "../core/limits.ts";
-import type { LivePeer, State } from "../core/state.ts";
-import { chunksIn, type Download, type Source } from "../core/streams.ts";
-import { isAwaited } from "./streams-sources.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import { STREAM_NEXT_MIN, STREAM_OUTSTANDING_MAX } from "../../core/limits.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import { chunksIn, type Download, type Source } from "../../core/streams.ts";
+import { isAwaited } from "./sources.ts";
 
 /** What holds of streams between two inputs (7.8): a part of `brokenInvariants`. */
 

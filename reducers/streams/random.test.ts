@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
-import type { Hash } from "../core/ids.ts";
-import { STREAM_TIMEOUT_MS } from "../core/limits.ts";
-import { type Random, randomOf } from "./testing/random.ts";
+import type { Hash } from "../../core/ids.ts";
+import { STREAM_TIMEOUT_MS } from "../../core/limits.ts";
+import { type Random, randomOf } from "../testing/random.ts";
 import {
   type Behaviour,
   createStreamNet,
   honest,
   type NetNode,
   type StreamNet,
-} from "./testing/stream-net.ts";
-import { snapshotOf } from "./testing/streams.ts";
+} from "../testing/stream-net.ts";
+import { snapshotOf } from "../testing/streams.ts";
 
 const SNAPSHOT = snapshotOf("wanted", 200);
 

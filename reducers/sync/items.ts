@@ -1,16 +1,16 @@
-import type { RpcRequest, RpcResponse } from "../core/channels/rpc.ts";
-import { itemHash } from "../core/hash.ts";
-import type { Hash, PeerId } from "../core/ids.ts";
-import { RPC_HASHES_MAX } from "../core/limits.ts";
-import { FETCHED_POOLS } from "../core/pools.ts";
-import type { ItemBytes } from "../core/services.ts";
-import type { State } from "../core/state.ts";
-import type { SyncBlock } from "../core/sync.ts";
-import { accuse } from "./channels/violation.ts";
-import type { Context, StateDraft } from "./rules.ts";
-import { livePeer } from "./state.ts";
-import { stageOf, updateBlock, updatePursuit } from "./sync-pursuit.ts";
-import { ask, isAnybodyFree, isAskedRecently, type Round } from "./sync-servers.ts";
+import type { RpcRequest, RpcResponse } from "../../core/channels/rpc.ts";
+import { itemHash } from "../../core/hash.ts";
+import type { Hash, PeerId } from "../../core/ids.ts";
+import { RPC_HASHES_MAX } from "../../core/limits.ts";
+import { FETCHED_POOLS } from "../../core/pools.ts";
+import type { ItemBytes } from "../../core/services.ts";
+import type { State } from "../../core/state.ts";
+import type { SyncBlock } from "../../core/sync.ts";
+import { accuse } from "../channels/violation.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { livePeer } from "../state.ts";
+import { stageOf, updateBlock, updatePursuit } from "./pursuit.ts";
+import { ask, isAnybodyFree, isAskedRecently, type Round } from "./servers.ts";
 
 /** 7.7: what a block refers to and we lack is fetched by hash, in small parts from several peers at once. */
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { Tip } from "../core/block.ts";
-import type { Hash, JobId } from "../core/ids.ts";
-import { BLOCKS_FORGOTTEN_MAX, BLOCKS_KEPT_MIN, SIDE_BLOCKS_MAX } from "../core/limits.ts";
-import { bytes32, CHAIN, headerOf } from "./testing/chain.ts";
-import { effectsOf, type Result } from "./testing/results.ts";
-import { blockOn, chainOn, createWorld, honest, type World } from "./testing/sync.ts";
+import type { Tip } from "../../core/block.ts";
+import type { Hash, JobId } from "../../core/ids.ts";
+import { BLOCKS_FORGOTTEN_MAX, BLOCKS_KEPT_MIN, SIDE_BLOCKS_MAX } from "../../core/limits.ts";
+import { bytes32, CHAIN, headerOf } from "../testing/chain.ts";
+import { effectsOf, type Result } from "../testing/results.ts";
+import { blockOn, chainOn, createWorld, honest, type World } from "../testing/sync.ts";
 
 const GENESIS = CHAIN.genesis;
 const last = (tips: readonly Tip[]): Tip => tips.at(-1) as Tip;

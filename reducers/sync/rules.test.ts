@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { Tip } from "../core/block.ts";
-import type { RpcRequest } from "../core/channels/rpc.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import type { CheckId, Hash } from "../core/ids.ts";
-import { BLOCKS_KEPT_MIN, SNAPSHOT_DEPTH, SYNC_AHEAD_MAX, SYNC_BUSY_MS } from "../core/limits.ts";
-import { streamRootOf } from "../core/stream.ts";
-import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
-import { say } from "./testing/messages.ts";
-import type { TestPeer } from "./testing/peers.ts";
-import { effectsOf, sentOn } from "./testing/results.ts";
+import type { Tip } from "../../core/block.ts";
+import type { RpcRequest } from "../../core/channels/rpc.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import type { CheckId, Hash } from "../../core/ids.ts";
+import { BLOCKS_KEPT_MIN, SNAPSHOT_DEPTH, SYNC_AHEAD_MAX, SYNC_BUSY_MS } from "../../core/limits.ts";
+import { streamRootOf } from "../../core/stream.ts";
+import { bytes32, CHAIN, childOf, headerOf } from "../testing/chain.ts";
+import { say } from "../testing/messages.ts";
+import type { TestPeer } from "../testing/peers.ts";
+import { effectsOf, sentOn } from "../testing/results.ts";
 import {
   blockItem,
   blockOn,
@@ -20,7 +20,7 @@ import {
   sayTip,
   silent,
   type World,
-} from "./testing/sync.ts";
+} from "../testing/sync.ts";
 
 const GENESIS = CHAIN.genesis;
 

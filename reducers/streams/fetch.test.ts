@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { StreamingMessage } from "../core/channels/streaming-rpc.ts";
-import type { Effect } from "../core/effects.ts";
-import type { AttemptId, Hash } from "../core/ids.ts";
+import type { StreamingMessage } from "../../core/channels/streaming-rpc.ts";
+import type { Effect } from "../../core/effects.ts";
+import type { AttemptId, Hash } from "../../core/ids.ts";
 import {
   BAN_MS,
   STREAM_BYTES_MAX,
@@ -11,13 +11,13 @@ import {
   STREAM_OUTSTANDING_MAX,
   STREAM_PATIENCE_MS,
   STREAM_TIMEOUT_MS,
-} from "../core/limits.ts";
-import { chunksIn, chunksOf, runOf } from "../core/streams.ts";
-import { brokenInvariants } from "./invariants.ts";
-import { bannedUntil } from "./penalties.ts";
-import { type TestNode, testNode } from "./testing/node.ts";
-import { channelsWithout, closeTransport, liveOf, readyPeer, type TestPeer } from "./testing/peers.ts";
-import { effectOf, effectsOf, endReason, goodbyes, type Result } from "./testing/results.ts";
+} from "../../core/limits.ts";
+import { chunksIn, chunksOf, runOf } from "../../core/streams.ts";
+import { brokenInvariants } from "../invariants.ts";
+import { bannedUntil } from "../penalties.ts";
+import { type TestNode, testNode } from "../testing/node.ts";
+import { channelsWithout, closeTransport, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
+import { effectOf, effectsOf, endReason, goodbyes, type Result } from "../testing/results.ts";
 import {
   chunk,
   keptAlive,
@@ -27,7 +27,7 @@ import {
   snapshotOf,
   stored,
   streamedTo,
-} from "./testing/streams.ts";
+} from "../testing/streams.ts";
 
 const SNAPSHOT = snapshotOf("wanted", 80);
 const { root, manifest } = SNAPSHOT;

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Tip } from "../core/block.ts";
-import type { RpcResponse } from "../core/channels/rpc.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
-import { closeTransport, liveOf, type TestPeer } from "./testing/peers.ts";
-import { randomOf } from "./testing/random.ts";
-import { blockOn, createWorld, honest, keeping, type Server, type World } from "./testing/sync.ts";
+import type { Tip } from "../../core/block.ts";
+import type { RpcResponse } from "../../core/channels/rpc.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import { bytes32, CHAIN, childOf, headerOf } from "../testing/chain.ts";
+import { closeTransport, liveOf, type TestPeer } from "../testing/peers.ts";
+import { randomOf } from "../testing/random.ts";
+import { blockOn, createWorld, honest, keeping, type Server, type World } from "../testing/sync.ts";
 
 // Any tree of blocks, any peers, any order: afterwards one honest peer suffices, and none was ever blamed.
 

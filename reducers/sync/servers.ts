@@ -1,11 +1,11 @@
-import type { RpcRequest } from "../core/channels/rpc.ts";
-import type { Hash, PeerId } from "../core/ids.ts";
-import { RPC_OPEN_MAX, SYNC_BUSY_MS, SYNC_HEDGE_MS, SYNC_REQUESTS_PER_PEER_MAX } from "../core/limits.ts";
-import type { LivePeer, State } from "../core/state.ts";
-import type { Pursuit } from "../core/sync.ts";
-import { canRequest } from "./channels/rpc.ts";
-import type { Context, StateDraft } from "./rules.ts";
-import { updateBlock, updatePursuit } from "./sync-pursuit.ts";
+import type { RpcRequest } from "../../core/channels/rpc.ts";
+import type { Hash, PeerId } from "../../core/ids.ts";
+import { RPC_OPEN_MAX, SYNC_BUSY_MS, SYNC_HEDGE_MS, SYNC_REQUESTS_PER_PEER_MAX } from "../../core/limits.ts";
+import type { LivePeer, State } from "../../core/state.ts";
+import type { Pursuit } from "../../core/sync.ts";
+import { canRequest } from "../channels/rpc.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { updateBlock, updatePursuit } from "./pursuit.ts";
 
 /**
  * Who is asked for what the pursued tip lacks: its announcers before others whose tip is as high, the least occupied

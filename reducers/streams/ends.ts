@@ -1,8 +1,8 @@
-import type { Hash } from "../core/ids.ts";
-import { STREAM_KEEP_MS } from "../core/limits.ts";
-import type { Context, StateDraft } from "./rules.ts";
-import { forgetWake, wakeAt } from "./state.ts";
-import { cancel, removeSource } from "./streams-sources.ts";
+import type { Hash } from "../../core/ids.ts";
+import { STREAM_KEEP_MS } from "../../core/limits.ts";
+import type { Context, StateDraft } from "../rules.ts";
+import { forgetWake, wakeAt } from "../state.ts";
+import { cancel, removeSource } from "./sources.ts";
 
 /** 7.8: how fetching ends. Every source is told, whatever the reason. */
 

@@ -1,11 +1,11 @@
-import type { Tip } from "../core/block.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import type { CheckId, Hash, PeerId } from "../core/ids.ts";
-import { SYNC_LOOK_MS, SYNC_STALLED_MS } from "../core/limits.ts";
-import type { State } from "../core/state.ts";
-import type { BlocksStage, Pursuit, Stage, Sync, SyncBlock } from "../core/sync.ts";
-import type { StateDraft } from "./rules.ts";
-import { wakeAt } from "./state.ts";
+import type { Tip } from "../../core/block.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import type { CheckId, Hash, PeerId } from "../../core/ids.ts";
+import { SYNC_LOOK_MS, SYNC_STALLED_MS } from "../../core/limits.ts";
+import type { State } from "../../core/state.ts";
+import type { BlocksStage, Pursuit, Stage, Sync, SyncBlock } from "../../core/sync.ts";
+import type { StateDraft } from "../rules.ts";
+import { wakeAt } from "../state.ts";
 
 /** Reading and replacing the pursuit of a tip: what the files of sync share. */
 

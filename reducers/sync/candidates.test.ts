@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { Tip } from "../core/block.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import type { Hash } from "../core/ids.ts";
-import { INVALID_BLOCKS_MAX, SYNC_RETRY_MAX_MS, SYNC_STALLED_MS } from "../core/limits.ts";
-import { SortedMap } from "../core/sorted-map.ts";
-import { bytes32, CHAIN, childOf, headerOf } from "./testing/chain.ts";
-import { testNode } from "./testing/node.ts";
-import { closeTransport, liveOf, readyPeer, type TestPeer } from "./testing/peers.ts";
-import { effectOf, effectsOf } from "./testing/results.ts";
-import { blockOn, chainOn, createWorld, empty, honest, sayTip, silent, type World } from "./testing/sync.ts";
+import type { Tip } from "../../core/block.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import type { Hash } from "../../core/ids.ts";
+import { INVALID_BLOCKS_MAX, SYNC_RETRY_MAX_MS, SYNC_STALLED_MS } from "../../core/limits.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
+import { bytes32, CHAIN, childOf, headerOf } from "../testing/chain.ts";
+import { testNode } from "../testing/node.ts";
+import { closeTransport, liveOf, readyPeer, type TestPeer } from "../testing/peers.ts";
+import { effectOf, effectsOf } from "../testing/results.ts";
+import { blockOn, chainOn, createWorld, empty, honest, sayTip, silent, type World } from "../testing/sync.ts";
 
 const GENESIS = CHAIN.genesis;
 const last = (tips: readonly Tip[]): Tip => tips.at(-1) as Tip;

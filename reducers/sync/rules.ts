@@ -1,14 +1,14 @@
-import type { SyncAction } from "../core/actions/sync.ts";
-import type { ChainEvent } from "../core/actions.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { adoption, adoptPursued } from "./sync-adoption.ts";
-import { acceptBlock, blocks, fetchBlocks } from "./sync-blocks.ts";
-import { candidates } from "./sync-candidates.ts";
-import { acceptAncestry, askHeaders, headers } from "./sync-headers.ts";
-import { acceptItems, noteKept } from "./sync-items.ts";
-import { lookAgain } from "./sync-pursuit.ts";
-import { rest } from "./sync-servers.ts";
-import { snapshot, watchSnapshot } from "./sync-snapshot.ts";
+import type { SyncAction } from "../../core/actions/sync.ts";
+import type { ChainEvent } from "../../core/actions.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { adoption, adoptPursued } from "./adoption.ts";
+import { acceptBlock, blocks, fetchBlocks } from "./blocks.ts";
+import { candidates } from "./candidates.ts";
+import { acceptAncestry, askHeaders, headers } from "./headers.ts";
+import { acceptItems, noteKept } from "./items.ts";
+import { lookAgain } from "./pursuit.ts";
+import { rest } from "./servers.ts";
+import { snapshot, watchSnapshot } from "./snapshot.ts";
 
 /**
  * 7.3: from an announced better tip to an adopted one. One tip is pursued at a time: its header is checked, the headers

@@ -1,23 +1,17 @@
-import type { StreamAction } from "../core/actions/stream.ts";
-import type { StreamEvent } from "../core/actions.ts";
-import type { Manifest, StreamingMessage } from "../core/channels/streaming-rpc.ts";
-import type { AttemptId, PeerId } from "../core/ids.ts";
-import { CHUNK_BYTES, STREAM_BYTES_MAX, STREAM_TIMEOUT_MS } from "../core/limits.ts";
-import type { State } from "../core/state.ts";
-import { chunkCount } from "../core/stream.ts";
-import { addChunk, type Download, freshDownload, runOf, type Source } from "../core/streams.ts";
-import { accuse } from "./channels/violation.ts";
-import { punish } from "./penalties.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { forgetWake, livePeer, wakeAt } from "./state.ts";
-import {
-  concludeIfAlone,
-  concludeIfComplete,
-  discardStream,
-  failDownload,
-  suspendDownload,
-} from "./streams-ends.ts";
-import { ask, isAwaited, permitMore, permitOthers, relieve, removeSource } from "./streams-sources.ts";
+import type { StreamAction } from "../../core/actions/stream.ts";
+import type { StreamEvent } from "../../core/actions.ts";
+import type { Manifest, StreamingMessage } from "../../core/channels/streaming-rpc.ts";
+import type { AttemptId, PeerId } from "../../core/ids.ts";
+import { CHUNK_BYTES, STREAM_BYTES_MAX, STREAM_TIMEOUT_MS } from "../../core/limits.ts";
+import type { State } from "../../core/state.ts";
+import { chunkCount } from "../../core/stream.ts";
+import { addChunk, type Download, freshDownload, runOf, type Source } from "../../core/streams.ts";
+import { accuse } from "../channels/violation.ts";
+import { punish } from "../penalties.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { forgetWake, livePeer, wakeAt } from "../state.ts";
+import { concludeIfAlone, concludeIfComplete, discardStream, failDownload, suspendDownload } from "./ends.ts";
+import { ask, isAwaited, permitMore, permitOthers, relieve, removeSource } from "./sources.ts";
 
 /**
  * 7.8: fetching. Every live peer is asked, and each gets permits for the next chunks that nobody has been asked for.

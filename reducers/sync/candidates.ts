@@ -1,12 +1,17 @@
-import type { SyncAction } from "../core/actions/sync.ts";
-import type { Tip } from "../core/block.ts";
-import { isBetterTip } from "../core/consensus.ts";
-import type { Hash, PeerId } from "../core/ids.ts";
-import { INVALID_BLOCKS_MAX, SYNC_RETRY_MAX_MS, SYNC_RETRY_MIN_MS, SYNC_STALLED_MS } from "../core/limits.ts";
-import { SortedMap } from "../core/sorted-map.ts";
-import type { State } from "../core/state.ts";
-import type { Context, Rules, StateDraft } from "./rules.ts";
-import { forgetWake, livePeer, wakeAt } from "./state.ts";
+import type { SyncAction } from "../../core/actions/sync.ts";
+import type { Tip } from "../../core/block.ts";
+import { isBetterTip } from "../../core/consensus.ts";
+import type { Hash, PeerId } from "../../core/ids.ts";
+import {
+  INVALID_BLOCKS_MAX,
+  SYNC_RETRY_MAX_MS,
+  SYNC_RETRY_MIN_MS,
+  SYNC_STALLED_MS,
+} from "../../core/limits.ts";
+import { SortedMap } from "../../core/sorted-map.ts";
+import type { State } from "../../core/state.ts";
+import type { Context, Rules, StateDraft } from "../rules.ts";
+import { forgetWake, livePeer, wakeAt } from "../state.ts";
 import {
   drawCheckId,
   isStalled,
@@ -15,8 +20,8 @@ import {
   receivedTips,
   stageOf,
   updateSync,
-} from "./sync-pursuit.ts";
-import { forgetServer } from "./sync-servers.ts";
+} from "./pursuit.ts";
+import { forgetServer } from "./servers.ts";
 
 /** Which announced tip is pursued, for how long, and who is to blame if it is not what it should be (7.3). */
 
