@@ -4,6 +4,7 @@ import type { LivePeer, State } from "../core/state.ts";
 import { incomingMax } from "./admission-budgets.ts";
 import { groupReached, isChosen } from "./attempts.ts";
 import type { Rules } from "./rules.ts";
+import { operatorsPeers } from "./targets.ts";
 
 /**
  * Who is evicted when all slots for incoming peers are taken (P25). The last slot is for the newcomer: once that is
@@ -38,8 +39,8 @@ function isCrowded(state: State): boolean {
 
 /** Who may be evicted: not the peers that we or our operator chose to dial. */
 function incomingOf(state: State): readonly Incoming[] {
-  const { peers, attempts, targets } = state;
-  const wanted = new Set([...targets.values()].map(({ address }) => address.peerId));
+  const { peers, attempts } = state;
+  const wanted = operatorsPeers(state);
   const incoming: Incoming[] = [];
   for (const peer of peers.values()) {
     const { peerId, live } = peer;

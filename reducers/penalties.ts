@@ -19,7 +19,7 @@ import type { SortedMap } from "../core/sorted-map.ts";
 import type { Attempt, LivePeer, Offender, OffendingGroup, State } from "../core/state.ts";
 import type { StateDraft } from "./rules.ts";
 import { livePeer } from "./state.ts";
-import { isOperators } from "./targets.ts";
+import { operatorsPeers } from "./targets.ts";
 
 const INNOCENT: Offender = { bannedUntilMs: 0, bannedFor: null, restUntilMs: 0, strikesMs: [] };
 const INNOCENT_GROUP: OffendingGroup = { bannedUntilMs: 0, bannedFor: null, violations: [] };
@@ -82,7 +82,7 @@ export function shutOutBy(
   const group = selected?.group ?? "";
   const detail = `the address group ${group} is banned`;
   if (closedUntil(state, group) > 0) return { reason: "operator", detail };
-  const isExempt = direction === "outgoing" && isOperators(state, peerId);
+  const isExempt = direction === "outgoing" && operatorsPeers(state).has(peerId);
   const isShutOut = !isExempt && shutOutUntil(state, group, peerId) > 0;
   return isShutOut ? { reason: "capacity", detail } : null;
 }

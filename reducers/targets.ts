@@ -16,9 +16,9 @@ import { livePeer, wakeAt } from "./state.ts";
 
 /** When an address that the operator wants connected is dialed again (3.3). */
 
-/** The operator wants this peer connected, by whichever way it is. */
-export const isOperators = ({ targets }: Pick<State, "targets">, peerId: PeerId): boolean =>
-  [...targets.values()].some(({ address }) => address.peerId === peerId);
+/** The peers that the operator wants connected, by whichever way they are. */
+export const operatorsPeers = ({ targets }: State): ReadonlySet<PeerId> =>
+  new Set([...targets.values()].map(({ address }) => address.peerId));
 
 export interface Failure {
   readonly attempt: Attempt;

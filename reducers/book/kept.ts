@@ -3,7 +3,7 @@ import { setDeadline } from "../../core/deadlines.ts";
 import { ANCHORS_MAX, BOOK_SOON_MS, DIAL_BACKOFF_MAX_MS } from "../../core/limits.ts";
 import type { DialAddress } from "../../core/multiaddr.ts";
 import type { State } from "../../core/state.ts";
-import { isOperators } from "../targets.ts";
+import { operatorsPeers } from "../targets.ts";
 import { usesBook } from "./soon.ts";
 
 /** What of the addresses outlives the process. */
@@ -23,9 +23,10 @@ export function keptBook(state: State): KeptBook {
  * start again must not get a new chance for each of its connections: it begins with these (P25).
  */
 export function anchorsOf(state: State): readonly DialAddress[] {
+  const wanted = operatorsPeers(state);
   const chosen = [...state.peers.values()].flatMap(({ peerId, live }) => {
     const target = live === null ? null : (state.attempts.get(live.attemptId)?.target ?? null);
-    if (live === null || target === null || isOperators(state, peerId)) return [];
+    if (live === null || target === null || wanted.has(peerId)) return [];
     return [{ sinceMs: live.sinceMs, target }];
   });
   return chosen

@@ -5,7 +5,7 @@ import type { LivePeer, Peer, Promptness, State } from "../../core/state.ts";
 import { outgoingReserve } from "../admission-budgets.ts";
 import { isChosen } from "../attempts.ts";
 import type { Context, StateDraft } from "../rules.ts";
-import { isOperators } from "../targets.ts";
+import { operatorsPeers } from "../targets.ts";
 import { dialEntry, hasDialsLeft, isDialable } from "./dial.ts";
 import { anchorsOf } from "./kept.ts";
 
@@ -67,12 +67,11 @@ export function worstOf(
   state: State,
   isCandidate: (state: State, peer: Peer) => boolean,
 ): LivePeer | undefined {
-  const kept = new Set<PeerId>(anchorsOf(state).map(({ peerId }) => peerId));
+  const stay = new Set<PeerId>([...anchorsOf(state).map(({ peerId }) => peerId), ...operatorsPeers(state)]);
   let worst: LivePeer | undefined;
   for (const peer of state.peers.values()) {
     const { peerId, live } = peer;
-    if (live === null || !isCandidate(state, peer) || kept.has(peerId) || isOperators(state, peerId))
-      continue;
+    if (live === null || !isCandidate(state, peer) || stay.has(peerId)) continue;
     if (worst === undefined || isWorse(state, live, worst)) worst = live;
   }
   return worst;
