@@ -25,7 +25,7 @@ import { banGroup, noteAcquaintance, punish } from "./penalties.ts";
 import { control, getNext, response, say } from "./testing/messages.ts";
 import { freshRequestId, party, type TestNode, testNode } from "./testing/node.ts";
 import { dialedPeer, liveOf, openTransport, readyPeer, sayHello } from "./testing/peers.ts";
-import { ENVELOPE, onDiscovery } from "./testing/relays.ts";
+import { onDiscovery, takenOffer } from "./testing/relays.ts";
 import { effectOf, effectsOf, goodbyes } from "./testing/results.ts";
 import { addressOf, continueDial, dialTo, offerFrom, PUBLIC_IP } from "./testing/signals.ts";
 
@@ -84,13 +84,9 @@ describe("P24: address groups (section 5)", () => {
     violateAll(node, THREE);
     const relay = readyPeer(node, "relay", { remoteAddress: "20.0.0.1", selected: "20.0.0.1" });
     onDiscovery(node, relay, { tag: "getNext" });
-    const stranger = party("stranger");
-    const { effects } = onDiscovery(node, relay, { tag: "discovered", target: stranger.publicKey });
-    const { attemptId } = effectOf(effects, "effect/createOffer");
-    continueDial(node, attemptId, effects, "awaitingReply");
-    continueDial(node, attemptId, onDiscovery(node, relay, { tag: "answer", reply: ENVELOPE }).effects);
-    openTransport(node, attemptId, undefined, NEIGHBOUR);
-    expect(goodbyes(sayHello(node, attemptId).effects)).toEqual(["capacity 0"]);
+    const stranger = takenOffer(node, relay, "stranger");
+    openTransport(node, stranger.attemptId, undefined, NEIGHBOUR);
+    expect(goodbyes(sayHello(node, stranger.attemptId).effects)).toEqual(["capacity 0"]);
     expect(liveOf(node, stranger)).toBeUndefined();
   });
 

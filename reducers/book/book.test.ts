@@ -39,12 +39,12 @@ import {
   sayHello,
   type TestPeer,
 } from "../testing/peers.ts";
-import { effectOf, effectsOf, requestsTo, sentOn } from "../testing/results.ts";
+import { takenOffer } from "../testing/relays.ts";
+import { effectsOf, requestsTo, sentOn } from "../testing/results.ts";
 import {
   addressOf,
   continueDial,
   dialTo,
-  envelopeAround,
   FINGERPRINT,
   multiaddrOf,
   offerFrom,
@@ -413,14 +413,9 @@ describe("addresses: dialing", () => {
     );
     const relay = readyPeer(node, "relay");
     for (let number = 0; number < 7; number++) {
-      const { publicKey, peerId } = party(`named ${number}`);
       say(node, relay.attemptId, discovery({ tag: "getNext" }));
-      const { effects } = say(node, relay.attemptId, discovery({ tag: "discovered", target: publicKey }));
-      const { attemptId } = effectOf(effects, "effect/createOffer");
-      const sealed = continueDial(node, attemptId, effects, "awaitingReply");
+      const { attemptId, peerId, sealed } = takenOffer(node, relay, `named ${number}`);
       expect(sentOn(sealed, relay.attemptId).map(({ message }) => message.tag)).toContain("accept");
-      say(node, relay.attemptId, discovery({ tag: "answer", reply: envelopeAround(new Uint8Array(1)) }));
-      continueDial(node, attemptId, []);
       openTransport(node, attemptId);
       sayHello(node, attemptId);
       expect(node.state.peers.get(peerId)?.live?.direction).toBe("outgoing");

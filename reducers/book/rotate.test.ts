@@ -15,9 +15,9 @@ import {
   sayHello,
   type TestPeer,
 } from "../testing/peers.ts";
-import { ENVELOPE, onDiscovery, peersNamed, relayed, relayNode, tagsTo } from "../testing/relays.ts";
-import { effectOf, effectsOf } from "../testing/results.ts";
-import { addressOf, continueDial } from "../testing/signals.ts";
+import { onDiscovery, peersNamed, relayed, relayNode, tagsTo, takenOffer } from "../testing/relays.ts";
+import { effectsOf } from "../testing/results.ts";
+import { addressOf } from "../testing/signals.ts";
 import { keptAlive } from "../testing/streams.ts";
 
 const TARGET = party("target");
@@ -58,14 +58,10 @@ const name = ({ node }: Scene, relay: TestPeer, target = TARGET.publicKey) =>
 
 /** The relay names somebody, who takes the offer and is ready, and cannot be asked for addresses. */
 function namedPeer(node: TestNode, relay: TestPeer, own: string): TestPeer {
-  const { publicKey, peerId } = party(own);
-  const { effects } = onDiscovery(node, relay, { tag: "discovered", target: publicKey });
-  const { attemptId } = effectOf(effects, "effect/createOffer");
-  continueDial(node, attemptId, effects, "awaitingReply");
-  continueDial(node, attemptId, onDiscovery(node, relay, { tag: "answer", reply: ENVELOPE }).effects);
-  openTransport(node, attemptId);
-  sayHello(node, attemptId, channelsWithout("rpc"));
-  return { attemptId, publicKey, peerId };
+  const peer = takenOffer(node, relay, own);
+  openTransport(node, peer.attemptId);
+  sayHello(node, peer.attemptId, channelsWithout("rpc"));
+  return peer;
 }
 
 const here = (node: TestNode, peers: readonly TestPeer[]): readonly boolean[] =>

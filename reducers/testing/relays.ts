@@ -4,10 +4,10 @@ import type { Effect } from "../../core/effects.ts";
 import type { Config } from "../../core/state.ts";
 import { brokenInvariants } from "../invariants.ts";
 import { discovery, exchange, say } from "./messages.ts";
-import { type TestNode, testNode } from "./node.ts";
+import { party, type TestNode, testNode } from "./node.ts";
 import { readyPeer, type TestPeer } from "./peers.ts";
-import { type Result, sentOn } from "./results.ts";
-import { envelopeAround } from "./signals.ts";
+import { effectOf, type Result, sentOn } from "./results.ts";
+import { continueDial, envelopeAround } from "./signals.ts";
 
 // Dialers, relays and listeners of 7.1 and 7.2, as the node under test meets them.
 
@@ -27,6 +27,16 @@ export const onDiscovery = (node: TestNode, { attemptId }: TestPeer, message: Di
 
 export const onExchange = (node: TestNode, { attemptId }: TestPeer, message: ExchangeMessage): Result =>
   say(node, attemptId, exchange(message));
+
+/** The relay names somebody, who takes our offer: the transport comes next. */
+export function takenOffer(node: TestNode, relay: TestPeer, name: string) {
+  const who = party(name);
+  const { effects } = onDiscovery(node, relay, { tag: "discovered", target: who.publicKey });
+  const { attemptId } = effectOf(effects, "effect/createOffer");
+  const sealed = continueDial(node, attemptId, effects, "awaitingReply");
+  continueDial(node, attemptId, onDiscovery(node, relay, { tag: "answer", reply: ENVELOPE }).effects);
+  return { ...who, attemptId, sealed };
+}
 
 /** What was said to a peer on the two channels. */
 export const relayed = (
