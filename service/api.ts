@@ -1,5 +1,6 @@
 import type { RequestListener, Server } from "node:http";
 import { isIP, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { assertSameSite } from "./api/guard.ts";
@@ -166,5 +167,3 @@ function urlOf(host: string, port: number): string {
   const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   return `http://${isIP(reachable) === 6 ? `[${reachable}]` : reachable}:${port}`;
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,4 +1,5 @@
 import { type KeyObject, randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Input } from "../core/actions.ts";
 import type { Ban } from "../core/bans.ts";
@@ -214,5 +215,3 @@ function withResolvers<T>(): { readonly promise: Promise<T>; readonly resolve: (
   });
   return { promise, resolve };
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
